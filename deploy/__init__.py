@@ -1,0 +1,1 @@
+"""The local stack, Flink's configuration and the pinned requirements."""

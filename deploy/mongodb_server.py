@@ -1,0 +1,113 @@
+"""A folder and a port in, a server that speaks MongoDB's wire protocol on loopback out.
+
+mongo-java-server with H2 files, in a JVM through JPype. It knows neither $vectorSearch nor BSON
+vectors. Two of its habits are corrected here: it reports a wire version that current drivers
+refuse, and it commits in the background, so that `kill -9` loses acknowledged writes. Here every
+write command is committed before its reply.
+
+`python -m deploy.mongodb_server --folder FOLDER --port PORT`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deploy.jars import server_jars
+from deploy.server_process import arguments, end_process, start_jvm, wait_for_stop
+
+JVM_OPTIONS = ("-Xms64m", "-Xmx300m", "-XX:+UseSerialGC")
+WIRE_VERSION = 13  # of MongoDB 5.0, the oldest that pymongo 4.20 accepts
+WRITES = {
+    "insert", "update", "delete", "findAndModify", "findandmodify",
+    "create", "createIndexes", "drop", "dropDatabase", "dropIndexes", "renameCollection",
+}  # fmt: skip
+DELEGATED = (
+    "handleClose", "handleCommand", "handleQuery", "dropDatabase", "getCurrentOperations",
+    "getServerStatus", "close", "closeCursors", "getClock", "enableOplog", "disableOplog",
+    "resolveDatabase", "version",
+)  # fmt: skip
+
+
+def run(folder: Path, port: int) -> None:
+    """Open the store, serve until SIGTERM, compact the file on the way out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    start_jvm(server_jars("mongodb"), JVM_OPTIONS)
+    import jpype
+
+    store = _open_store(folder / "data.h2")
+    backend = jpype.JClass("de.bwaldvogel.mongo.backend.h2.H2Backend")(store)
+    backend.version(_version())
+    server = jpype.JClass("de.bwaldvogel.mongo.MongoServer")(_committing(backend))
+    server.bind("127.0.0.1", port)
+    print(f"MongoDB serves on 127.0.0.1:{port}", flush=True)
+    wait_for_stop()
+    server.shutdownNow()
+    store.close(2000)
+    end_process()
+
+
+def _open_store(file: Path) -> Any:
+    """An MVStore whose file stays near the size of its data.
+
+    A commit after each write leaves small chunks that are soon obsolete. H2 keeps those 45 s for
+    disks that reorder writes; a killed process loses no written page, so they are reused at once.
+    """
+    import jpype
+
+    builder = jpype.JClass("org.h2.mvstore.MVStore").Builder()
+    store = builder.fileName(str(file)).cacheSize(32).autoCompactFillRate(70).open()
+    store.setRetentionTime(0)
+    store.setVersionsToKeep(0)
+    return store
+
+
+def _version() -> Any:
+    import jpype
+
+    known = jpype.JClass("de.bwaldvogel.mongo.ServerVersion").MONGO_5_0
+
+    @jpype.JImplements("de.bwaldvogel.mongo.MongoVersion")
+    class Version:
+        @jpype.JOverride
+        def getVersionArray(self) -> Any:
+            return known.getVersionArray()
+
+        @jpype.JOverride
+        def getWireVersion(self) -> int:
+            return WIRE_VERSION
+
+        @jpype.JOverride
+        def toVersionString(self) -> str:
+            return "5.0.0"
+
+    return Version()
+
+
+def _committing(backend: Any) -> Any:
+    """The backend's interface again, with a commit between a write and its reply."""
+    import jpype
+
+    def delegate(name: str) -> Any:
+        def call(_self: Any, *values: Any) -> Any:
+            return getattr(backend, name)(*values)
+
+        call.__name__ = name
+        return jpype.JOverride(call)
+
+    def handleMessage(_self: Any, message: Any) -> Any:
+        reply = backend.handleMessage(message)
+        if str(message.getDocument().keySet().iterator().next()) in WRITES:
+            backend.commit()
+        return reply
+
+    methods: dict[str, Any] = {name: delegate(name) for name in DELEGATED}
+    methods["handleMessage"] = jpype.JOverride(handleMessage)
+    return jpype.JImplements("de.bwaldvogel.mongo.MongoBackend")(
+        type("CommittingBackend", (), methods)
+    )()
+
+
+if __name__ == "__main__":
+    options = arguments("MongoDB-wire server of the local stack")
+    run(options.folder, options.port)

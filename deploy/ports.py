@@ -1,0 +1,89 @@
+"""Parts about to start in, one free loopback port for each out; or a sentence on who has it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+
+import psutil
+
+from deploy.parts import Part
+
+
+class PortError(Exception):
+    """A port cannot be used: which, by whom it is taken, and how to choose another."""
+
+
+def choose(parts: Iterable[Part], before: Mapping[str, int]) -> dict[str, int]:
+    """A port for each part: the user's choice, else the one it had before, else its default.
+
+    0 in TIDEMILL_<PART>_PORT means any free one. All ports that are taken are told at once.
+    """
+    chosen: dict[str, int] = {}
+    taken: list[str] = []
+    for part in parts:
+        wanted = _wanted(part)
+        if wanted == 0:
+            had = before.get(part.name, 0)
+            chosen[part.name] = had if had and is_free(had) else free()
+            continue
+        chosen[part.name] = wanted or before.get(part.name) or part.default_port
+        if not is_free(chosen[part.name]):
+            taken.append(_sentence(part, chosen[part.name]))
+    if taken:
+        raise PortError("\n".join(taken))
+    return chosen
+
+
+def _wanted(part: Part) -> int | None:
+    text = os.environ.get(part.port_variable, "")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) > 65535:
+        raise PortError(f"{part.port_variable}={text!r} is no port: expected 0 (any) to 65535.")
+    return int(text)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on it now; connections that linger do not matter."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return not answers(port)
+
+
+def answers(port: int) -> bool:
+    """Whether anything accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def owner(port: int) -> str:
+    """`name (pid 123)` of the process that listens there, where the system tells."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                if connection.status == psutil.CONN_LISTEN:
+                    return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another process"
+
+
+def _sentence(part: Part, port: int) -> str:
+    return (
+        f"Port {port} for {part.name} is taken by {owner(port)}: stop that, or choose another "
+        f"port with {part.port_variable}={port + 1000} (0 takes any free one)."
+    )

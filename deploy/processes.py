@@ -1,0 +1,144 @@
+"""A command in, a detached process that is known by pid and birth out.
+
+A process is recorded with the time of its creation, so that a pid that the system has given to
+somebody else since is neither taken for ours nor killed. Each one leads a session of its own, by
+which what it started (a TaskManager's Python workers) is found even after its own death.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_MARK = "TIDEMILL_LOG"  # in the environment of a process and of all that it starts
+
+
+@dataclass(frozen=True)
+class Record:
+    """One started process, as `stack.json` keeps it."""
+
+    pid: int
+    create_time: float
+    session: int
+    port: int
+    log: str
+    identity: str = ""  # by which the part itself knows it, where it does
+    environment_hash: str = ""
+
+    def process(self) -> psutil.Process | None:
+        """The living process, or None if it is gone or its pid belongs to another one now."""
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return process if abs(process.create_time() - self.create_time) < 0.5 else None
+        except psutil.Error:
+            return None
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all that it started, dead leader or not."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if os.getsid(process.pid) != self.session or process.pid == os.getpid():
+                    continue
+                if process.environ().get(_MARK) == self.log:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+
+def start(
+    command: list[str],
+    environment: Mapping[str, str],
+    port: int,
+    log: Path,
+    identity: str = "",
+    environment_hash: str = "",
+) -> Record:
+    """Start a process of its own session, without input, whose output is appended to `log`.
+
+    A shell starts it and ends at once, so that it is nobody's child and nobody must wait for it.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    shell = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >>"$0" 2>&1 & echo "$$ $!"', str(log), *command],
+        env={**environment, _MARK: str(log)},
+        cwd=log.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        check=True,
+        text=True,
+    )
+    session, pid = (int(word) for word in shell.stdout.split())
+    try:
+        born = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        born = time.time()
+    return Record(pid, born, session, port, str(log), identity, environment_hash)
+
+
+def stop(records: Iterable[Record], grace_s: float = 15.0) -> list[int]:
+    """SIGTERM, then SIGKILL after the grace; returns the pids that would not go, which is none."""
+    records = list(records)
+    for record in records:
+        if process := record.process():
+            _send(process, signal.SIGTERM)
+    leaders = [process for record in records if (process := record.process())]
+    _wait(leaders, grace_s)
+    rest = [process for record in records for process in record.family()]
+    for process in rest:
+        _send(process, signal.SIGKILL)
+    return [process.pid for process in _wait(rest, 5.0)]
+
+
+def stop_orphans(record: Record) -> None:
+    """End what a dead process left behind."""
+    rest = record.family()
+    for process in rest:
+        _send(process, signal.SIGKILL)
+    _wait(rest, 5.0)
+
+
+def last_lines(log: Path, count: int = 12) -> str:
+    """The end of a log, for an error message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 16_384))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-count:])
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.Error:
+        pass
+
+
+def _wait(processes: list[psutil.Process], limit_s: float) -> list[psutil.Process]:
+    """Wait until they are gone (or zombies of some parent that does not look); returns the rest."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        alive = [process for process in processes if _is_alive(process)]
+        if not alive or time.monotonic() > deadline:
+            return alive
+        time.sleep(0.05)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

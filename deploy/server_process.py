@@ -1,0 +1,61 @@
+"""Command-line arguments in, a server process of the local stack out, ended in order by SIGTERM.
+
+What the parts that are Python processes share, and how two of them get a JVM into theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from deploy.java import java_home, jvm_library
+
+_LOGGING = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+)
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """`--folder` and `--port`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    options = parser.parse_args()
+    options.folder = options.folder.resolve()
+    return options
+
+
+def start_jvm(class_path: Iterable[Path], options: Iterable[str]) -> None:
+    """Start the JVM; out of memory ends the process, so that `tidemill up` can mend it."""
+    import jpype
+
+    jpype.startJVM(
+        str(jvm_library(java_home())),
+        "-XX:+ExitOnOutOfMemoryError",
+        "-Xshare:auto",
+        "-Djava.awt.headless=true",
+        *_LOGGING,
+        *options,
+        classpath=[str(path) for path in class_path],
+        convertStrings=True,
+    )
+
+
+def wait_for_stop() -> None:
+    """Block until SIGTERM or SIGINT. Called after the JVM started, whose handlers it replaces."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(1):
+        pass
+
+
+def end_process() -> None:
+    """Leave at once: all is closed, and JPype's own shutdown waits for every Java thread."""
+    os._exit(0)

@@ -1,0 +1,253 @@
+"""Events of one keyed view in, finished runs out: the operator under every keyed function.
+
+A continuation: `process_element` stores the event in keyed state, hands it to the asyncio loop of
+the worker process and returns. Whoever is called next, an element or the slot's timer, emits what
+has finished. A slow run therefore holds no bundle, no checkpoint and no other event; a restore
+starts again what was unfinished, and the journal or the ledger answers what was done since.
+
+    KeyedFunction     what a function is: its columns, its limits, and `run(entry) -> Result`
+    Continuation      the Flink operator: slots, timers, dedupe, metrics, side outputs
+"""
+
+import hashlib
+import json
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from pyflink.common import Row, Types
+from pyflink.datastream import KeyedProcessFunction
+from pyflink.datastream.functions import RuntimeContext
+from pyflink.datastream.state import MapStateDescriptor
+
+from udfs.core import events
+from udfs.core.slot import Entry, MemoryPolicy, Slot
+from udfs.core.spans import Span
+from udfs.core.types import Type, decode, plain, row_type
+from udfs.flink_types import from_flink, to_flink
+from udfs.loop import Tasks, WorkerLoop
+from udfs.side_outputs import dead_letter, dead_letters_tag, trace, traces_tag
+
+HARVEST_MS = 5
+PAUSE_S = 0.02
+END_OF_TIME_MS = 2**63 - 2
+Columns = Sequence[tuple[str, Type]]
+
+
+@dataclass
+class Result:
+    """What one run came to: own output columns as plain values, or a failure, never both."""
+
+    values: dict[str, Any] | None = None
+    reason: str | None = None
+    message: str = ""
+    spans: Sequence[Span] = ()
+    remember: dict[str, Any] | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class KeyedFunction(ABC):
+    """A function in process-table-function form. Made on the client, sent with the job graph."""
+
+    stage: ClassVar[str] = "agent"
+    concurrency: int = 64
+    queued: int = 1000
+    memory_policy: MemoryPolicy | None = None
+    finish_on_close_s: float = 0.0
+    counters: ClassVar[Sequence[str]] = ()
+
+    @abstractmethod
+    def output_columns(self) -> Columns:
+        """The columns that the function adds to those of its input."""
+
+    @abstractmethod
+    async def open(self, loop: WorkerLoop) -> None:
+        """Take clients from the worker's loop."""
+
+    @abstractmethod
+    async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
+        """Do the work of one event. Raises nothing but what is a defect."""
+
+    def due_ms(self, entry: Entry) -> int:
+        """When the event may start, in milliseconds since the epoch; 0 for at once."""
+        return 0
+
+
+class Continuation(KeyedProcessFunction):  # type: ignore[misc]
+    """Runs a KeyedFunction under slots. Input rows: slot, partition key, then the view's columns."""
+
+    def __init__(self, function: KeyedFunction, columns: Columns, job: str, step: str) -> None:
+        self.function, self.columns, self.job, self.step = function, list(columns), job, step
+        self._times = {name for name, t in columns if t.kind == "TIMESTAMP_LTZ"}
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._state = runtime_context.get_map_state(
+            MapStateDescriptor("slot", Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
+        )
+        self._slots: dict[Any, Slot] = {}
+        self._done: dict[Any, deque[tuple[int, Result]]] = {}
+        self._started = self._finished = 0
+        self._tags = dead_letters_tag(), traces_tag()
+        own = list(self.function.output_columns())
+        self._input_type, self._own_type = row_type(self.columns), row_type(own)
+        self._from_flink = from_flink(self._input_type)
+        self._to_flink = to_flink(row_type([*self.columns, *own]))
+        self._headers_at = [name for name, _ in self.columns].index("headers")
+        self._open_metrics(runtime_context)
+        self._tasks = Tasks()
+        self._loop = WorkerLoop.acquire()
+        try:
+            self._loop.call(self.function.open(self._loop), timeout_s=120)
+        except BaseException:
+            self._loop.release()
+            raise
+
+    def _open_metrics(self, runtime_context: RuntimeContext) -> None:
+        group = runtime_context.get_metrics_group()
+        names = ("completed", "dead_letters", "repeats", *self.function.counters)
+        self._counters = {name: group.counter(name) for name in names}
+        self._latency = group.distribution("run_ms")
+        group.gauge("in_flight", lambda: self._started - self._finished)
+        group.gauge("queued", lambda: sum(len(s.pending) - s.scheduled for s in self._slots.values()))
+        group.gauge("scheduled", lambda: sum(s.scheduled for s in self._slots.values()))
+
+    def close(self) -> None:
+        if hasattr(self, "_loop"):
+            self._loop.call(self._tasks.close(self.function.finish_on_close_s))
+            self._loop.release()
+
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        slot = self._slot(ctx)
+        now_ms = int(time.time() * 1000)
+        key, given = value[1], self._from_flink(list(value)[2:])
+        headers = given[self._headers_at] or {}
+        columns = zip(self.columns, given, strict=True)
+        row = {name: plain(v, t) for (name, t), v in columns if name != "headers"}
+        content = {name: v for name, v in row.items() if name not in self._times}
+        identity = f"{events.text(headers, 'ce_id') or ''}#{events.attempt(headers)}"
+        digest = hashlib.sha256(json.dumps([key, content], sort_keys=True).encode()).digest()[:8]
+        verdict = slot.seen(identity, digest) if headers.get("ce_id") else "new"
+        if verdict == "repeat":
+            self._counters["repeats"].inc()
+        elif verdict == "conflict":
+            entry = Entry(-1, key, row, headers, now_ms)
+            message = "an event with this ce_id came before with other content; give it another id"
+            yield self._dead_letter(entry, "id_conflict", message)
+        else:
+            slot.add(key, row, headers, now_ms, given)
+        yield from self._advance(slot, ctx)
+        if sum(s.ready for s in self._slots.values()) > self.function.queued:
+            time.sleep(PAUSE_S)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
+        slot = self._slot(ctx)
+        if timestamp >= END_OF_TIME_MS:
+            yield from self._drain(slot, ctx)
+            return
+        slot.timer_at_ms = None
+        yield from self._advance(slot, ctx)
+
+    def _slot(self, ctx: Any) -> Slot:
+        label = ctx.get_current_key()
+        slot = self._slots.get(label)
+        if slot is None:
+            function = self.function
+            slot = Slot(self._state, function.due_ms, function.memory_policy).load()
+            self._slots[label], self._done[label] = slot, deque()
+            ctx.timer_service().register_event_time_timer(END_OF_TIME_MS)
+        return slot
+
+    def _advance(self, slot: Slot, ctx: Any) -> Iterator[Any]:
+        yield from self._harvest(slot, ctx.get_current_key())
+        self._start(slot, ctx.get_current_key())
+        self._set_timer(slot, ctx)
+
+    def _start(self, slot: Slot, label: Any, *, all_due: bool = False) -> None:
+        now_ms = int(time.time() * 1000)
+        while self._started - self._finished < self.function.concurrency:
+            entry = slot.next_ready(now_ms, all_due=all_due)
+            if entry is None:
+                return
+            slot.start(entry)
+            self._started += 1
+            memory = slot.recall(entry.key, now_ms)
+            self._loop.spawn(self._tasks, self._run(entry, memory, self._done[label]))
+
+    async def _run(
+        self, entry: Entry, memory: list[dict[str, Any]], done: deque[tuple[int, Result]]
+    ) -> None:
+        started = time.monotonic()
+        try:
+            result = await self.function.run(entry, memory)
+        except Exception as defect:  # a record must not stop the job, whatever it found
+            result = Result(reason="internal_error", message=f"{type(defect).__name__}: {defect}")
+        result.counts["run_ms"] = int((time.monotonic() - started) * 1000)
+        done.append((entry.sequence, result))
+        self._finished += 1
+
+    def _harvest(self, slot: Slot, label: Any) -> Iterator[Any]:
+        done = self._done[label]
+        while done:
+            sequence, result = done.popleft()
+            entry = slot.finish(sequence)
+            yield from self._emit(slot, entry, result)
+
+    def _emit(self, slot: Slot, entry: Entry, result: Result) -> Iterator[Any]:
+        self._latency.update(result.counts.pop("run_ms", 0))
+        for name, count in result.counts.items():
+            self._counters[name].inc(count)
+        for span in result.spans:
+            yield self._tags[1], trace(span)
+        if result.values is None:
+            yield self._dead_letter(entry, result.reason or "internal_error", result.message)
+            return
+        if result.remember:
+            slot.remember(entry.key, result.remember, int(time.time() * 1000))
+        self._counters["completed"].inc()
+        yield self._row(entry, result.values)
+
+    def _row(self, entry: Entry, values: dict[str, Any]) -> Row:
+        given = list(entry.value) if entry.value is not None else self._restored(entry)
+        given[self._headers_at] = events.child_headers(entry.headers, self.step)
+        return self._to_flink([*given, *decode(values, self._own_type)])
+
+    def _restored(self, entry: Entry) -> list[Any]:
+        """The input columns as the state kept them; one that the script has added since is null."""
+        return [decode(entry.row.get(n), replace(t, nullable=True)) for n, t in self.columns]
+
+    def _dead_letter(self, entry: Entry, reason: str, message: str) -> Any:
+        self._counters["dead_letters"].inc()
+        payload = json.dumps(entry.row, ensure_ascii=False).encode("utf-8", "replace")
+        return self._tags[0], dead_letter(
+            entry.key.encode(),
+            payload,
+            entry.headers,
+            reason=reason,
+            message=message,
+            stage=self.function.stage,
+            job=self.job,
+        )
+
+    def _set_timer(self, slot: Slot, ctx: Any) -> None:
+        now_ms = ctx.timer_service().current_processing_time()
+        if slot.in_flight or slot.ready:
+            due_ms = now_ms + HARVEST_MS
+        elif slot.next_due_ms is not None:
+            due_ms = max(slot.next_due_ms, now_ms + HARVEST_MS)
+        else:
+            return
+        if slot.timer_at_ms is None or due_ms < slot.timer_at_ms - HARVEST_MS:
+            ctx.timer_service().register_processing_time_timer(due_ms)
+            slot.timer_at_ms = due_ms
+
+    def _drain(self, slot: Slot, ctx: Any) -> Iterator[Any]:
+        """Bounded input has ended: finish what this slot holds, scheduled events too."""
+        label = ctx.get_current_key()
+        while slot.pending:
+            self._start(slot, label, all_due=True)
+            yield from self._harvest(slot, label)
+            if slot.pending:
+                time.sleep(HARVEST_MS / 1000)
