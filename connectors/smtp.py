@@ -19,6 +19,7 @@ Names in SMTP_URL: `smtp://[user:password@]host[:port][?starttls][&timeout_s=30]
 import asyncio
 import contextlib
 import logging
+import quopri
 import re
 import smtplib
 import socket
@@ -27,9 +28,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
+from email.header import Header
 from email.utils import format_datetime, localtime
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -39,6 +38,7 @@ IDLE_S = 10.0
 CONNECT_S = 10.0
 SHORTEST_S = 0.1
 WORDS_CHARACTERS = 300
+PLAIN_SUBJECT_CHARACTERS = 65
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_SERVICE = (421, 530, 535)  # closing, authentication required, credentials refused
 
@@ -136,20 +136,35 @@ _NUMBERS: dict[str, type] = {"timeout_s": float, "reply_timeout_s": float, "conn
 def compose(*, sender: str, effect_id: str, to: str, subject: str, body: str) -> bytes:
     """The message as RFC 5322 bytes: plain text in UTF-8, quoted-printable, CRLF line ends.
 
-    `Message-ID` is the effect's id, so that a mailbox shows a double; `Auto-Submitted` (RFC 3834)
-    keeps auto-responders silent.
+    Written line by line: `email.message` decodes encoded words in a subject before it folds it, and
+    so lets `=?utf-8?q?=0D=0ABcc:…?=` start a header of its own. `Message-ID` is the effect's id, so
+    that a mailbox shows a double; `Auto-Submitted` (RFC 3834) keeps auto-responders silent.
+    Raises `ValueError` for a control character in a header.
     """
-    domain = sender.rpartition("@")[2]
-    message = EmailMessage(policy=SMTP_POLICY)
-    message["From"] = Address(addr_spec=sender)
-    message["To"] = Address(addr_spec=to)
-    message["Subject"] = subject
-    message["Date"] = format_datetime(localtime())
-    message["Message-ID"] = f"<{effect_id}@{domain}>"
-    message["List-Unsubscribe"] = f"<mailto:{sender}?subject=unsubscribe>"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(body, charset="utf-8", cte="quoted-printable")
-    return message.as_bytes()
+    if any(ord(c) < 32 or ord(c) == 127 for c in sender + effect_id + to + subject):
+        raise ValueError("a header holds a control character")
+    headers = (
+        ("From", sender),
+        ("To", to),
+        ("Subject", _encoded(subject)),
+        ("Date", format_datetime(localtime())),
+        ("Message-ID", f"<{effect_id}@{sender.rpartition('@')[2]}>"),
+        ("List-Unsubscribe", f"<mailto:{sender}?subject=unsubscribe>"),
+        ("Auto-Submitted", "auto-generated"),
+        ("MIME-Version", "1.0"),
+        ("Content-Type", 'text/plain; charset="utf-8"'),
+        ("Content-Transfer-Encoding", "quoted-printable"),
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    text = quopri.encodestring(body.encode("utf-8")).replace(b"\n", b"\r\n")
+    return head.encode("ascii") + b"\r\n" + text
+
+
+def _encoded(subject: str) -> str:
+    """Short plain ASCII as it is, all else as RFC 2047 encoded words, folded."""
+    if len(subject) <= PLAIN_SUBJECT_CHARACTERS and subject.isascii() and "=?" not in subject:
+        return subject
+    return Header(subject, "utf-8", header_name="Subject").encode(linesep="\r\n")
 
 
 class Connection:
@@ -279,7 +294,7 @@ class _Job:
 
 
 class SmtpSender:
-    """A mailer over at most `connections` SMTP sessions, each in a thread of its own while it sends.
+    """A mailer over at most `connections` SMTP sessions, each in its own thread while it sends.
 
     `dialogue_s` limits a call up to the final dot, `reply_s` what comes after. One per process.
     """

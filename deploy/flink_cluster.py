@@ -74,7 +74,8 @@ def jobmanager_command(conf: Path, log: Path) -> list[str]:
         f"-Xmx{settings['jobmanager.memory.heap.size']}",
         f"-XX:MaxMetaspaceSize={settings['jobmanager.memory.jvm-metaspace.size']}",
     ]
-    options = ["-Xms64m", *memory, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+    lean = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # it plans, it moves no records
+    options = ["-Xms64m", *memory, *lean, "-XX:+ExitOnOutOfMemoryError"]
     return _java(settings, options, log) + [_JOBMANAGER_CLASS, "--configDir", str(conf)]
 
 

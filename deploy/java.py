@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -83,3 +84,17 @@ def jvm_library(home: Path) -> Path:
         if found.is_file():
             return found
     raise JavaError(f"The Java at {home} has no lib/server/libjvm: it needs a full runtime.")
+
+
+def main() -> int:
+    """`python -m deploy.java`: print the home, or say why there is none."""
+    try:
+        print(f"Java: {java_home()}")
+    except JavaError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

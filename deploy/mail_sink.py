@@ -54,7 +54,7 @@ class Mailbox:
             await asyncio.Event().wait()
         if fault != "crash":
             self._write(envelope)
-        if fault and server.transport is not None:
+        if fault and isinstance(server.transport, asyncio.WriteTransport):
             server.transport.abort()
         return "250 OK: message accepted"
 

@@ -117,7 +117,8 @@ def _probe_mongodb(port: int, _: Iterable[str]) -> None:
 def probe_mongodb(uri: str) -> None:
     from pymongo import MongoClient
 
-    with MongoClient(uri, serverSelectionTimeoutMS=int(PROBE_S * 1000)) as client:
+    client: MongoClient = MongoClient(uri, serverSelectionTimeoutMS=int(PROBE_S * 1000))
+    with client:
         client.admin.command("ping")
 
 

@@ -71,12 +71,13 @@ def free() -> int:
 
 
 def owner(port: int) -> str:
-    """`name (pid 123)` of the process that listens there, where the system tells."""
+    """Command line and pid of the process that listens there, where the system tells."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 if connection.status == psutil.CONN_LISTEN:
-                    return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+                    command = " ".join(psutil.Process(connection.pid).cmdline())
+                    return f"`{command[:100]}` (pid {connection.pid})"
     except psutil.Error:
         pass
     return "another process"

@@ -1,8 +1,8 @@
 """A command in, a detached process that is known by pid and birth out.
 
 A process is recorded with the time of its creation, so that a pid that the system has given to
-somebody else since is neither taken for ours nor killed. Each one leads a session of its own, by
-which what it started (a TaskManager's Python workers) is found even after its own death.
+somebody else since is neither taken for ours nor killed. Each has a session of its own, by which
+what it started (a TaskManager's Python workers) is found and ended even after its own death.
 """
 
 from __future__ import annotations
@@ -18,6 +18,17 @@ from pathlib import Path
 import psutil
 
 _MARK = "TIDEMILL_LOG"  # in the environment of a process and of all that it starts
+
+# The outer shell ends at once, so that the process is nobody's child and nobody has to wait for it.
+# The inner one stays: when the process has ended, in whatever way, it ends what that left behind (a
+# Python worker that outlives its TaskManager would go on calling models and sending mail).
+_GUARD = """(
+    "$@" >>"$0" 2>&1 &
+    echo "$$ $!"
+    exec >/dev/null
+    wait
+    kill -KILL 0
+) &"""
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,10 @@ def start(
     identity: str = "",
     environment_hash: str = "",
 ) -> Record:
-    """Start a process of its own session, without input, whose output is appended to `log`.
-
-    A shell starts it and ends at once, so that it is nobody's child and nobody must wait for it.
-    """
+    """Start a process in a session of its own, without input; its output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     shell = subprocess.run(
-        ["/bin/sh", "-c", '"$@" >>"$0" 2>&1 & echo "$$ $!"', str(log), *command],
+        ["/bin/sh", "-c", _GUARD, str(log), *command],
         env={**environment, _MARK: str(log)},
         cwd=log.parent,
         stdin=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ from deploy.processes import stop
 from deploy.record import StackRecord, exclusive
 from deploy.start import Report, StackError, Start
 
-__all__ = ["PartStatus", "StackError", "down", "environment", "status", "up"]
+__all__ = ["PartStatus", "Report", "StackError", "down", "environment", "status", "up"]
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,4 @@ if __name__ == "__main__":
     from deploy.server_process import arguments
 
     options = arguments("Sample websites of the local stack")
-    uvicorn.run(
-        application(options.folder), host="127.0.0.1", port=options.port, access_log=False
-    )
+    uvicorn.run(application(options.folder), host="127.0.0.1", port=options.port, access_log=False)

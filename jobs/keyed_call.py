@@ -201,7 +201,7 @@ class _Reader:
         value = _literal(token, sign)
         if value is not None or token.upper == "NULL":
             self.index += 1
-            if self.token and self.token.text in (",", ")"):
+            if not self.token or self.token.text in (",", ")"):
                 return value
         raise self.wrong(
             f"the value at {token.text!r} is not a literal",

@@ -26,7 +26,7 @@ _BLANK = re.compile(r"[ \t\r\n\f\ufeff]+")
 _PLAIN = re.compile(
     r"(?P<word>(?:[^\W\d]|\$)[\w$]*)"
     r"|(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    r"|(?P<operator>=>|<=|>=|<>|!=|\|\||[!-/:-@\[\]^{|}~?\\])"
+    r"|(?P<operator>=>|<=|>=|<>|!=|\|\||[-!#%&()*+,./:;<=>?@\[\\\]^{|}~])"
 )
 # Possessive (`*+`, `++`), so that text which never closes costs one pass, not one per character.
 _CLOSED = {
@@ -138,7 +138,7 @@ class Statement:
 
 
 def tokenize(text: str, path: str) -> Iterator[Token]:
-    """The words of a text in order, without blanks, comments and hints."""
+    """The words of a text in order, without blanks and comments."""
     starts = [0, *(found.end() for found in _BREAK.finditer(text))]
     position = 0
     while position < len(text):
@@ -154,7 +154,7 @@ def tokenize(text: str, path: str) -> Iterator[Token]:
 
 
 def _word_at(text: str, position: int, path: str, line: int) -> tuple[str | None, int]:
-    """(kind, end) of the word at a position; no kind for a comment or a hint."""
+    """(kind, end) of the word at a position; no kind for a comment."""
     if text[position] in _FIRST:
         for opening, pattern, called in _OPENING:
             if text.startswith(opening, position):
@@ -168,7 +168,7 @@ def _word_at(text: str, position: int, path: str, line: int) -> tuple[str | None
                         f"a closing {closing}",
                         "close it; a quote inside a string is written twice: ''",
                     )
-                named = {"string": "string", "quoted name": "quoted"}
+                named = {"string": "string", "quoted name": "quoted", "hint": "hint"}
                 return named.get(called), found.end()
     found = _PLAIN.match(text, position)
     if not found:

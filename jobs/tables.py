@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
+from pyflink.util.java_utils import to_jarray
 
 from udfs.core.decode import Column
 from udfs.core.types import Type, parse_type
@@ -44,10 +46,11 @@ class TableFacts:
 def table_facts(environment: StreamTableEnvironment, name: str) -> TableFacts:
     """What Flink knows of the table `name`, after its DDL was executed."""
     schema = environment.from_path(f"`{name}`")._j_table.getResolvedSchema()
-    catalog = environment.get_catalog(environment.get_current_catalog())
-    path = _object_path(environment, name)
-    table = catalog.get_table(path)
-    options = dict(table.get_options())
+    j_environment = environment._j_tenv
+    manager = j_environment.getCatalogManager()
+    identifier = manager.qualifyIdentifier(_unresolved(name))
+    table = manager.getTable(identifier).get().getTable()
+    options = dict(table.getOptions())
     keys = set(filter(None, options.get("key.fields", "").split(";")))
     columns, virtual, computed = [], set(), []
     for j_column in schema.getColumns():
@@ -76,7 +79,7 @@ def table_facts(environment: StreamTableEnvironment, name: str) -> TableFacts:
         watermark=watermark,
         virtual=frozenset(virtual),
         computed=computed,
-        comment=table.get_comment() or "",
+        comment=table.getComment() or "",
     )
 
 
@@ -85,10 +88,10 @@ def _is_metadata(j_column: Any) -> bool:
     return str(j_column.getClass().getSimpleName()) == "MetadataColumn"
 
 
-def _object_path(environment: StreamTableEnvironment, name: str) -> Any:
-    from pyflink.table.catalog import ObjectPath
-
-    return ObjectPath(environment.get_current_database(), name)
+def _unresolved(name: str) -> Any:
+    return get_gateway().jvm.org.apache.flink.table.catalog.UnresolvedIdentifier.of(
+        to_jarray(get_gateway().jvm.String, [name])
+    )
 
 
 def _type_string(j_logical_type: Any) -> str:
@@ -115,8 +118,11 @@ def named(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def create_table(name: str, lines: Sequence[str], options: Mapping[str, str]) -> str:
-    """`CREATE TEMPORARY TABLE`, one column a line."""
+def create_table(
+    name: str, lines: Sequence[str], options: Mapping[str, str], *, temporary: bool = True
+) -> str:
+    """The DDL of a table, one column a line."""
     columns = ",\n  ".join(lines)
     pairs = ",\n  ".join(f"{quoted(k)} = {quoted(v)}" for k, v in sorted(options.items()))
-    return f"CREATE TEMPORARY TABLE {named(name)} (\n  {columns}\n) WITH (\n  {pairs}\n)"
+    kind = "TEMPORARY TABLE" if temporary else "TABLE"
+    return f"CREATE {kind} {named(name)} (\n  {columns}\n) WITH (\n  {pairs}\n)"

@@ -37,6 +37,14 @@ END_OF_TIME_MS = 2**63 - 2
 Columns = Sequence[tuple[str, Type]]
 
 
+class BadCall(ValueError):
+    """A call that a script should not have made. `argument` names the place in the call."""
+
+    def __init__(self, argument: str, what: str, expected: str | None = None) -> None:
+        self.argument, self.what, self.expected = argument, what, expected
+        super().__init__(what)
+
+
 @dataclass
 class Result:
     """What one run came to: own output columns as plain values, or a failure, never both."""

@@ -63,6 +63,9 @@ class MongoSink(ScalarFunction):  # type: ignore[misc]
     def __init__(self, target: MongoTarget) -> None:
         self.target = target
 
+    def is_deterministic(self) -> bool:
+        return False
+
     def open(self, function_context: FunctionContext) -> None:
         import os
 

@@ -7,7 +7,7 @@ network; `udfs.core.outbox` carries them out.
     (nothing) ──> claimed ──> sent                    the server said 250
                     │  │ ├──> refused                 the server said 5xx: nobody was mailed
                     │  │ └──> opted_out               nobody was mailed
-                    │  └────> waiting ──> claimed …   surely not accepted; whoever comes next may try
+                    │  └────> waiting ──> claimed …   surely not accepted; the next may try
                     │           └───────> failed      … for too long: nobody was mailed
                     └───────> parked                  nobody knows: for a human, never sent again
 
@@ -64,7 +64,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class Mail:
-    """What is handed to the mailer: one address in ASCII, one line of subject, lines ended by LF."""
+    """What the mailer gets: one address in ASCII, one line of subject, lines ended by LF."""
 
     effect_id: str
     to: str
@@ -197,7 +197,9 @@ def check(intent: Intent, now_ms: int) -> Mail | Outcome:
     if intent.not_before_ms is not None and now_ms < intent.not_before_ms:
         return Outcome("deferred", intent.effect_id, "not_before", "its time has not come")
     try:
-        address = validate_email(to.strip(), check_deliverability=False, allow_smtputf8=False)
+        address = validate_email(
+            to.strip(), check_deliverability=False, allow_smtputf8=False, strict=True
+        )
     except EmailNotValidError as error:
         return Outcome("refused", intent.effect_id, "invalid_address", str(error))
     ascii_to = address.ascii_email or address.normalized

@@ -1,8 +1,8 @@
 """Intents in, outcomes out; between them the ledger and the mail server, each mail at most once.
 
 `Outbox` carries out the rules of `udfs.core.effect`. It is the only caller of the mailer. What it
-relies on: the ledger's `claim` and `swap` are atomic and durable; the mailer tells by an exception's
-`verdict` what is surely not sent, and everything else that it raises counts as ambiguous.
+relies on: the ledger's `claim` and `swap` are atomic and durable; the mailer tells by `verdict` of
+an exception what is surely not sent, and everything else that it raises counts as ambiguous.
 """
 
 import asyncio

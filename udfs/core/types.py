@@ -97,7 +97,10 @@ class _Parser:
         kind = self._time_zone(kind)
         nullable = not self.accept("NOT", "NULL")
         self.accept("NULL")
-        return Type(_root(kind, self.text), nullable, items, fields, parameters)
+        root = _root(kind, self.text)
+        if root in ("STRING", "BYTES"):
+            parameters = ()
+        return Type(root, nullable, items, fields, parameters)
 
     def _second(self) -> Type:
         self.take(",")

@@ -19,7 +19,7 @@ NESTED = (
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("VARCHAR(2147483647) NOT NULL", "STRING(2147483647) NOT NULL"),
+        ("VARCHAR(2147483647) NOT NULL", "STRING NOT NULL"),
         ("TIMESTAMP(3) WITH LOCAL TIME ZONE", "TIMESTAMP_LTZ(3)"),
         ("TIMESTAMP(6) WITHOUT TIME ZONE", "TIMESTAMP(6)"),
         ("INTEGER", "INT"),

@@ -1,0 +1,81 @@
+# Python 3.11 or 3.12, make and a network are all that a fresh machine needs.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test up down doctor wheel lock clean
+
+BIN := .venv/bin
+REQUIREMENTS := deploy/requirements
+UV_VERSION := 0.13.9
+FITS := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,\
+	$(shell $(name) -c '$(FITS)' 2>/dev/null && echo $(name))))
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.java .venv/.jars ## Install everything into .venv (a second time costs nothing)
+
+demo: setup ## Start the local stack, run the SDR team on the sample leads
+	@$(BIN)/tidemill demo
+
+test: setup ## Lint, types, import rules, and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest
+
+up: setup ## Start or mend the local stack
+	@$(BIN)/tidemill up
+
+down: ## Stop the local stack; its data stays
+	@test ! -x $(BIN)/tidemill || $(BIN)/tidemill down
+
+doctor: setup ## Check this machine and the configured services
+	@$(BIN)/tidemill doctor
+
+wheel: setup ## Build dist/tidemill-*.whl, the artefact that is submitted
+	@rm -rf dist
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist
+
+lock: setup ## Write the pinned requirements and the list of jars anew
+	$(PYTHON) -m venv .venv/.lock
+	.venv/.lock/bin/pip install --quiet uv==$(UV_VERSION)
+	$(call compile,base) pyproject.toml
+	$(call compile,dev) --extra dev pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["java"])' | $(call compile,java) -
+	rm -rf .venv/.lock
+	$(BIN)/python -m deploy.jars --lock
+
+clean: down ## Stop the stack; remove its data, .venv and all caches
+	rm -rf .venv .tidemill dist build .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+compile = .venv/.lock/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --output-file $(REQUIREMENTS)/$(1).txt
+
+# Each stamp is newer than what it stands for.
+.venv/.python:
+	@test -n "$(PYTHON)" || { echo "Tidemill needs Python 3.11 or 3.12, and found neither: install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.requirements: .venv/.python $(REQUIREMENTS)/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/dev.txt
+	@touch $@
+
+.venv/.package: .venv/.requirements pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.java: .venv/.package $(REQUIREMENTS)/java.txt
+	@$(BIN)/python -m deploy.java || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/java.txt
+	@$(BIN)/python -m deploy.java
+	@touch $@
+
+.venv/.jars: .venv/.package deploy/jars.lock
+	@$(BIN)/python -m deploy.jars
+	@touch $@

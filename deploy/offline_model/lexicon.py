@@ -1,0 +1,108 @@
+"""The thesaurus file in; for words and phrases, the ideas that they speak of, out.
+
+`lexicon.txt` is general knowledge of words, a line an idea. It is what lets "our invoice is wrong"
+meet a category called "Billing", and "VP of Data" a rubric that asks for a decision maker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+from deploy.offline_model.text import NEGATORS, STOP, stem, words
+
+LONGEST_PHRASE = 5
+_HEAD = re.compile(r"^(\w+)((?:\s+[+-]\d)?(?:\s+!\d)?)$")
+_SCOPE_END = re.compile(r"[.;:!?\n]+(?:\s|$)|\n|\s+[-–—]\s+|\b(?:but|however|although|though)\b", re.I)
+_SCOPE_WORDS = 5
+
+
+@dataclass(frozen=True)
+class Idea:
+    name: str
+    polarity: int
+    gravity: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A word or known phrase of a text: its stems, the ideas it speaks of, and whether denied."""
+
+    stems: tuple[str, ...]
+    ideas: tuple[Idea, ...]
+    denied: bool = False
+    position: int = 0
+
+
+Cues = dict[tuple[str, ...], tuple[Idea, ...]]
+
+
+@lru_cache(maxsize=1)
+def cues() -> Cues:
+    """Every word and phrase of the thesaurus, as stems, with its ideas."""
+    found: dict[tuple[str, ...], list[Idea]] = {}
+    text = files("deploy.offline_model").joinpath("lexicon.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        head, _, listed = line.partition(":")
+        idea = _idea(head)
+        for phrase in [idea.name.replace("_", " "), *listed.split(",")]:
+            cue = tuple(stem(word) for word in words(phrase))[:LONGEST_PHRASE]
+            if cue and idea not in found.setdefault(cue, []):
+                found[cue].append(idea)
+    return {cue: tuple(ideas) for cue, ideas in found.items()}
+
+
+def _idea(head: str) -> Idea:
+    match = _HEAD.match(head.strip())
+    if match is None:
+        raise ValueError(f"lexicon.txt: {head!r} is not 'name [+n|-n] [!n]'")
+    marks = match.group(2).split()
+    polarity = next((int(mark) for mark in marks if mark[0] in "+-"), 0)
+    gravity = next((int(mark[1:]) for mark in marks if mark[0] == "!"), 0)
+    return Idea(match.group(1), polarity, gravity)
+
+
+def units(text: str, negation: bool = True) -> Iterator[Unit]:
+    """The telling words and known phrases of a text, longest phrases first, with denial marked."""
+    position = 0
+    for scope in _SCOPE_END.split(text):
+        if not scope or scope.isspace():
+            continue
+        raw = words(scope)
+        yield from _scope_units(raw, position, negation)
+        position += len(raw) + 1
+
+
+def _scope_units(raw: list[str], offset: int, negation: bool) -> Iterator[Unit]:
+    table = cues()
+    stemmed = [stem(word) for word in raw]
+    denied_until = -1
+    at = 0
+    while at < len(raw):
+        size, ideas = _longest_cue(table, stemmed, at)
+        denied = negation and at <= denied_until
+        if size > 1 or raw[at] not in STOP or ideas:
+            if raw[at] not in NEGATORS or size > 1:
+                yield Unit(tuple(stemmed[at : at + size]), ideas, denied, offset + at)
+        if raw[at] in NEGATORS and size == 1 and raw[at + 1 : at + 2] != ["only"]:
+            denied_until = at + _SCOPE_WORDS
+        at += size
+
+
+def _longest_cue(table: Cues, stemmed: list[str], at: int) -> tuple[int, tuple[Idea, ...]]:
+    for size in range(min(LONGEST_PHRASE, len(stemmed) - at), 0, -1):
+        ideas = table.get(tuple(stemmed[at : at + size]))
+        if ideas is not None:
+            return size, ideas
+    return 1, ()
+
+
+@lru_cache(maxsize=4_096)
+def ideas_of(text: str) -> frozenset[str]:
+    """Names of the ideas that a short text speaks of."""
+    return frozenset(idea.name for unit in units(text, negation=False) for idea in unit.ideas)

@@ -1,0 +1,257 @@
+"""A script in, one assembled Flink job out: tables, guarded sources, views, keyed calls, sinks.
+
+The order is the script's. A table becomes a guarded source when a statement first reads it, and a
+sink when an INSERT writes it; dead letters and traces of every Python operator of the job end in
+the team's topics. `tidemill check` stops before `execute`.
+"""
+
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from typing import Protocol
+
+from py4j.protocol import Py4JError
+from pyflink.common import JobClient
+from pyflink.datastream import DataStream, StreamExecutionEnvironment
+from pyflink.table import Schema, StatementSet, StreamTableEnvironment
+from pyflink.util.exceptions import TableException
+
+from jobs import ai_calls, mongodb_sinks
+from jobs.errors import ScriptError, TidemillError
+from jobs.keyed_views import check_columns, keyed_view
+from jobs.planner import root_message, script_error
+from jobs.script import CreateTable, Insert, KeyedCall, Script, SetOption
+from jobs.script import functions_called, rewrite, table_references
+from jobs.sources import guard_source
+from jobs.splitter import Statement
+from jobs.standard_tables import standard_tables, standard_topics
+from jobs.tables import TableFacts, table_facts, view_columns
+from jobs.team import Team
+from jobs.topics import sink_name
+from udfs.core.types import Type
+from udfs.flink_types import data_type
+from udfs.functions import functions
+from udfs.keyed import BadCall
+from udfs.keyed_functions import KEYED_FUNCTIONS
+from udfs.side_outputs import DEAD_LETTER_ROW, TRACE_ROW
+
+PLANNER_ERRORS = (Py4JError, TableException)
+
+
+class Topics(Protocol):
+    """Where topics live: `jobs.topics.KafkaTopics`, or files in `tidemill test`."""
+
+    def source(self, facts: TableFacts) -> str: ...
+    def sink(self, facts: TableFacts) -> str: ...
+
+
+@dataclass
+class Job:
+    """An assembled job. `reads` and `writes` are the declared tables it touches."""
+
+    script: Script
+    stream: StreamExecutionEnvironment
+    statements: StatementSet
+    reads: list[TableFacts]
+    writes: list[TableFacts]
+
+    def explain(self) -> str:
+        """Flink's plan. Raises ScriptError where a query and its sink do not fit."""
+        try:
+            return str(self.statements.explain())
+        except PLANNER_ERRORS as error:
+            raise self._planning_failed(error) from error
+
+    def execute(self) -> JobClient:
+        """Submit it; returns at once."""
+        try:
+            self.statements.attach_as_datastream()
+        except PLANNER_ERRORS as error:
+            raise self._planning_failed(error) from error
+        return self.stream.execute_async(self.script.job_name)
+
+    def _planning_failed(self, error: Exception) -> ScriptError:
+        """The planner names the sink, not the statement: find the INSERT that writes to it."""
+        message = root_message(error)
+        at = self.script.sink.statement
+        for insert in self.script.inserts:
+            if f"'{insert.target}'" in message or f"{insert.target} " in message:
+                at = insert.statement
+        return script_error(error, self.script.path, at)
+
+
+@dataclass
+class Assembly:
+    """One script on its way to becoming a job."""
+
+    script: Script
+    team: Team
+    stream: StreamExecutionEnvironment
+    environment: StreamTableEnvironment
+    topics: Topics
+    bootstrap_servers: str
+    facts: dict[str, TableFacts] = field(default_factory=dict)
+    reads: dict[str, TableFacts] = field(default_factory=dict)
+    writes: dict[str, TableFacts] = field(default_factory=dict)
+    dead_letters: list[DataStream] = field(default_factory=list)
+    traces: list[DataStream] = field(default_factory=list)
+    registered: set[str] = field(default_factory=set)
+
+    def run(self) -> Job:
+        for table in self.script.tables:
+            self._declare(table)
+        for name, ddl in standard_tables(self.script.team, self.bootstrap_servers).items():
+            self.environment.execute_sql(ddl)
+            self.facts[name] = table_facts(self.environment, name)
+        for step in self.script.steps:
+            self._step(step)
+        self.statements = self.environment.create_statement_set()
+        for insert in self.script.inserts:
+            self._insert(insert)
+        self._side_outputs("dead_letters", self.dead_letters, DEAD_LETTER_ROW)
+        self._side_outputs("agent_traces", self.traces, TRACE_ROW)
+        reads, writes = list(self.reads.values()), list(self.writes.values())
+        return Job(self.script, self.stream, self.statements, reads, writes)
+
+    def _declare(self, table: CreateTable) -> None:
+        if table.name in standard_topics(self.script.team):
+            raise table.statement.error(
+                None, f"{table.name} is declared by Tidemill for every team", next_step="take it out"
+            )
+        self._execute(table.statement)
+        try:
+            self.facts[table.name] = table_facts(self.environment, table.name)
+        except ValueError as error:
+            raise table.statement.error(None, f"table {table.name}: {error}") from None
+
+    def _step(self, step: object) -> None:
+        if isinstance(step, SetOption):
+            self.environment.get_config().set(step.key, step.value)
+        elif isinstance(step, CreateTable):
+            self._declare(step)
+        elif isinstance(step, KeyedCall):
+            self._keyed(step)
+        else:
+            self._execute(self._prepared(step.statement))  # type: ignore[attr-defined]
+
+    def _execute(self, statement: Statement) -> None:
+        try:
+            self.environment.execute_sql(statement.text)
+        except PLANNER_ERRORS as error:
+            raise script_error(error, statement.path, statement) from error
+
+    def _prepared(self, statement: Statement) -> Statement:
+        """The statement with its sources registered and its Python functions in place."""
+        for name, line in table_references(statement):
+            facts = self.facts.get(name)
+            if facts is None or name in self.reads:
+                continue
+            self.reads[name] = facts
+            if facts.connector == "mongodb":
+                raise ScriptError(
+                    statement.path,
+                    line,
+                    f"{name} is a mongodb table, and those are sinks only",
+                    next_step="read the topic that fills it, or look it up with an agent's tool",
+                )
+            if facts.connector == "kafka":
+                self._guard(facts, statement)
+        available = functions(self.script.job_name)
+        for call in functions_called(statement):
+            name = call.name.lower()
+            if name in available and name not in self.registered:
+                self.environment.create_temporary_function(name, available[name]())
+                self.registered.add(name)
+        return ai_calls.replaced(statement, self.team, self.environment, self.registered)
+
+    def _guard(self, facts: TableFacts, statement: Statement) -> None:
+        try:
+            self.environment.execute_sql(self.topics.source(facts))
+            dead = guard_source(self.environment, facts, self.script.job_name)
+        except TidemillError as error:
+            raise statement.error(None, error.message, next_step=error.hint) from None
+        except PLANNER_ERRORS as error:
+            raise script_error(error, statement.path, statement) from error
+        self.dead_letters.append(dead)
+
+    def _keyed(self, call: KeyedCall) -> None:
+        plan = KEYED_FUNCTIONS.get(call.function)
+        if plan is None:
+            known = ", ".join(sorted(KEYED_FUNCTIONS))
+            what = f"there is no keyed function {call.function}"
+            raise call.error("function", what, f"one of {known}")
+        self._prepared(call.statement)
+        try:
+            columns = view_columns(self.environment, call.input_view)
+            function = plan(call.arguments, columns, self.team)
+            check_columns(call, columns, function.output_columns())
+            side = keyed_view(self.environment, call, function, self.script.job_name)
+        except BadCall as bad:
+            raise call.error(bad.argument, bad.what, bad.expected) from None
+        except ValueError as error:
+            raise call.error("input", f"{call.input_view}: {error}") from None
+        except PLANNER_ERRORS as error:
+            raise script_error(error, call.statement.path, call.statement) from error
+        self.dead_letters.append(side.dead_letters)
+        if side.traces is not None:
+            self.traces.append(side.traces)
+
+    def _insert(self, insert: Insert) -> None:
+        facts = self.facts.get(insert.target)
+        if facts is None:
+            known = ", ".join(sorted(self.facts))
+            raise insert.statement.error(
+                insert.statement.tokens[2],
+                f"there is no table {insert.target}",
+                f"one of {known}",
+                "declare it in tables.sql",
+            )
+        statement = self._prepared(insert.statement)
+        try:
+            if facts.connector == "mongodb":
+                sql = mongodb_sinks.insert(self.environment, facts, statement, self.registered)
+            else:
+                sql = self._kafka_insert(facts, statement).text
+            self.statements.add_insert_sql(sql)
+        except PLANNER_ERRORS as error:
+            raise script_error(error, statement.path, statement) from error
+        self.writes[facts.name] = facts
+
+    def _kafka_insert(self, facts: TableFacts, statement: Statement) -> Statement:
+        if facts.connector != "kafka":
+            return statement
+        self._declare_sink(facts)
+        return rewrite(statement, [(2, 3, sink_name(facts.name))])
+
+    def _declare_sink(self, facts: TableFacts) -> None:
+        name = sink_name(facts.name)
+        if name not in self.registered:
+            self.environment.execute_sql(self.topics.sink(facts))
+            self.registered.add(name)
+
+    def _side_outputs(self, table: str, streams: list[DataStream], rows: Type) -> None:
+        if not streams:
+            return
+        facts = self.facts[table]
+        self._declare_sink(facts)
+        self.writes[table] = facts
+        whole = streams[0].union(*streams[1:]) if len(streams) > 1 else streams[0]
+        schema = Schema.new_builder()
+        for name, declared in rows.fields:
+            schema.column(name, data_type(declared))
+        view = f"{table}__stream"
+        self.environment.create_temporary_view(view, whole, schema.build())
+        names = ", ".join(f"`{name}`" for name, _ in rows.fields)
+        self.statements.add_insert_sql(f"INSERT INTO {sink_name(table)} SELECT {names} FROM {view}")
+
+
+def assemble(
+    script: Script,
+    sql_dir: Traversable,
+    stream: StreamExecutionEnvironment,
+    environment: StreamTableEnvironment,
+    topics: Topics,
+    bootstrap_servers: str,
+) -> Job:
+    """The job of a script. Raises ScriptError with file and line."""
+    team = Team(sql_dir, script.team)
+    return Assembly(script, team, stream, environment, topics, bootstrap_servers).run()

@@ -1,0 +1,123 @@
+"""A keyed call of a script in, the view that it makes out, with its dead letters and traces.
+
+The stream is keyed by slot (see `udfs.core.slot`): labels are chosen so that Flink's hash spreads
+the slots evenly over the key groups, and so over the subtasks, whatever the parallelism.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from pyflink.common import Row, Types
+from pyflink.datastream import DataStream
+from pyflink.java_gateway import get_gateway
+from pyflink.table import Schema, StreamTableEnvironment
+
+from jobs.script import KeyedCall
+from jobs.tables import view_columns
+from udfs.core.types import Type, plain, row_type
+from udfs.flink_types import data_type, from_flink, type_information
+from udfs.keyed import BadCall, Columns, Continuation, KeyedFunction
+from udfs.side_outputs import dead_letters_tag, traces_tag
+
+SLOTS = 8
+MAX_PARALLELISM = 128
+
+
+@dataclass(frozen=True)
+class SideStreams:
+    """What a Python operator emits beside its rows."""
+
+    dead_letters: DataStream
+    traces: DataStream | None = None
+
+
+def slot_labels(slots: int) -> list[int]:
+    """For each slot the smallest number that Flink puts in the middle of its share of key groups."""
+    jvm = get_gateway().jvm
+    assignment = jvm.org.apache.flink.runtime.state.KeyGroupRangeAssignment
+    wanted = [(2 * slot + 1) * MAX_PARALLELISM // (2 * slots) for slot in range(slots)]
+    found: dict[int, int] = {}
+    label = 0
+    while not set(wanted) <= set(found):
+        key = jvm.org.apache.flink.types.Row(1)
+        key.setField(0, label)
+        found.setdefault(assignment.assignToKeyGroup(key, MAX_PARALLELISM), label)
+        label += 1
+    return [found[group] for group in wanted]
+
+
+def partition_key(columns: Columns, names: Sequence[str]) -> Callable[[Sequence[Any]], str]:
+    """A function from a row to its partition key as text; several columns become a JSON array."""
+    positions = [[n for n, _ in columns].index(name) for name in names]
+    types: list[Type] = [columns[at][1] for at in positions]
+    convert = [from_flink(t) for t in types]
+
+    def key(row: Sequence[Any]) -> str:
+        parts = zip(positions, types, convert, strict=True)
+        values = [plain(python(row[at]), declared) for at, declared, python in parts]
+        if len(values) == 1 and isinstance(values[0], str):
+            return values[0]
+        return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+    return key
+
+
+def keyed_view(
+    environment: StreamTableEnvironment, call: KeyedCall, function: KeyedFunction, job: str
+) -> SideStreams:
+    """Register `call.view_name`; its columns are those of the input, then the function's own."""
+    columns = view_columns(environment, call.input_view)
+    own = list(function.output_columns())
+    key = partition_key(columns, call.partition_by)
+    labels = slot_labels(int(call.arguments.get("slots") or SLOTS))
+    names = ["slot", "partition_key", *(name for name, _ in columns)]
+    types = [Types.INT(), Types.STRING(), *(type_information(t) for _, t in columns)]
+
+    def slotted(row: Row) -> Row:
+        text = key(row)
+        label = labels[zlib.crc32(text.encode("utf-8", "surrogatepass")) % len(labels)]
+        return Row(label, text, *row)
+
+    result = row_type([*columns, *own])
+    operator = Continuation(function, columns, job, f"{job}.{call.view_name}")
+    view = (
+        environment.to_data_stream(environment.from_path(f"`{call.input_view}`"))
+        .map(slotted, output_type=Types.ROW_NAMED(names, types))
+        .name(f"slots of {call.view_name}")
+        .uid(f"slots-{call.view_name}")
+        .key_by(itemgetter(0), key_type=Types.INT())
+        .process(operator, output_type=type_information(result))
+        .name(f"{call.function} {call.view_name}")
+        .uid(f"{call.function}-{call.view_name}")
+    )
+    schema = Schema.new_builder()
+    for name, declared in result.fields:
+        schema.column(name, data_type(declared))
+    environment.create_temporary_view(call.view_name, view, schema.build())
+    return SideStreams(
+        view.get_side_output(dead_letters_tag()), view.get_side_output(traces_tag())
+    )
+
+
+def check_columns(call: KeyedCall, columns: Columns, own: Columns) -> None:
+    """What must be true of input and output. Raises BadCall."""
+    names = {name for name, _ in columns}
+    for column in call.partition_by:
+        if column not in names:
+            raise BadCall("partition_by", f"{call.input_view} has no column {column}", _list(names))
+    headers = dict(columns).get("headers")
+    if headers is None or headers.kind != "MAP":
+        expected = "headers MAP<STRING, BYTES>, passed through from the topic"
+        raise BadCall("input", f"{call.input_view} has no column headers", expected)
+    for name, _ in own:
+        if name in names:
+            what = f"{call.function} returns a column {name}, which its input has too"
+            raise BadCall("input", what, f"another name for {name} in {call.input_view}")
+
+
+def _list(names: set[str]) -> str:
+    return "one of " + ", ".join(sorted(names))

@@ -1,0 +1,71 @@
+"""An INSERT into a `mongodb` table in, the INSERT that runs in its place out.
+
+Flink 2.x has no MongoDB connector. The rows go, as JSON, through a vectorised function that
+upserts each Arrow batch (`udfs.mongodb_sink`); what is left for Flink to write is nothing.
+"""
+
+from pyflink.table import StreamTableEnvironment
+
+from jobs.splitter import Statement
+from jobs.tables import TableFacts, create_table, named, quoted
+from udfs.mongodb_sink import MAX_ROWS, OPTIONS, MongoTarget, mongodb_sink
+
+_URI = "${env:MONGODB_URI}"
+
+
+def target_of(facts: TableFacts, statement: Statement) -> MongoTarget:
+    """Where a table's rows go. Raises ScriptError for options that are unknown or missing."""
+    unknown = sorted(set(facts.options) - OPTIONS)
+    if unknown:
+        known = ", ".join(sorted(OPTIONS))
+        raise _wrong(statement, f"table {facts.name} has the option {unknown[0]}", f"one of {known}")
+    if "collection" not in facts.options:
+        raise _wrong(statement, f"table {facts.name} names no collection", "'collection' = '…'")
+    if not facts.primary_key:
+        expected = "PRIMARY KEY (column) NOT ENFORCED, which becomes _id"
+        raise _wrong(statement, f"table {facts.name} has no primary key", expected)
+    uri = facts.options.get("uri", _URI)
+    if not (uri.startswith("${env:") and uri.endswith("}")):
+        what = f"the uri of table {facts.name} stands in SQL, and SQL stands in the job graph"
+        raise _wrong(statement, what, f"no uri, or {_URI}: the worker reads that variable")
+    return MongoTarget(
+        uri_variable=uri[6:-1],
+        database=facts.options.get("database"),
+        collection=facts.options["collection"],
+        columns=facts.physical,
+        primary_key=facts.primary_key,
+        max_rows=int(facts.options.get("sink.buffer-flush.max-rows", MAX_ROWS)),
+    )
+
+
+def _wrong(statement: Statement, what: str, expected: str) -> Exception:
+    return statement.error(statement.tokens[2], what, expected, "change it in tables.sql")
+
+
+def insert(
+    environment: StreamTableEnvironment,
+    facts: TableFacts,
+    statement: Statement,
+    registered: set[str],
+) -> str:
+    """The SQL to add to the statement set instead. The planner has checked the columns."""
+    target = target_of(facts, statement)
+    stub, rows, function = (f"{facts.name}__{kind}" for kind in ("stub", "rows", "write"))
+    if function not in registered:
+        lines = [f"{named(c.name)} {c.type}" for c in facts.physical]
+        environment.execute_sql(create_table(stub, lines, {"connector": "blackhole"}))
+        done = create_table(f"{facts.name}__done", ["written BOOLEAN"], {"connector": "blackhole"})
+        environment.execute_sql(done)
+        environment.create_temporary_function(function, mongodb_sink(target))
+        registered.add(function)
+    number = sum(name.startswith(rows) for name in environment.list_temporary_views())
+    query = statement.text[statement.tokens[3].start - statement.start :]
+    environment.explain_sql(f"INSERT INTO {named(stub)} {query}")
+    names = ", ".join(named(c.name) for c in facts.physical)
+    view = f"{rows}_{number}"
+    environment.execute_sql(f"CREATE TEMPORARY VIEW {view} ({names}) AS {query}")
+    pairs = ", ".join(f"KEY {quoted(c.name)} VALUE {named(c.name)}" for c in facts.physical)
+    return (
+        f"INSERT INTO {facts.name}__done SELECT {function}(JSON_OBJECT({pairs} NULL ON NULL)) "
+        f"FROM {view}"
+    )

@@ -1,0 +1,135 @@
+"""An agent's YAML file in, one `AgentDefinition` out: persona, reply schema, tools, limits.
+
+Checked once, on the client; the definition then travels in the job graph as JSON, so that a worker
+neither reads files nor loads what only the check needs.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from udfs.core import reply_schema, template
+from udfs.core.calls import digest
+
+
+class DefinitionError(ValueError):
+    """An agent's file, or a tool that it names, is not right: one sentence for each problem."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Who the agent is, in the words of the prompt."""
+
+    role: str
+    goal: str
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What is asked of the model. `name` None means the worker's OPENAI_MODEL."""
+
+    name: str | None = None
+    temperature: float | None = None
+    max_tokens: int = 4096
+
+
+@dataclass(frozen=True)
+class ShortTermMemory:
+    """How many events of a key are remembered, and for how long."""
+
+    events: int
+    max_age_s: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a run ends, whatever the model wants. `concurrency` and `queued` are the operator's."""
+
+    steps: int = 6
+    tokens: int = 20_000
+    seconds: float = 60
+    call_seconds: float = 20
+    tool_seconds: float = 10
+    prompt_chars: int = 60_000
+    concurrency: int = 64
+    queued: int = 1_000
+
+
+@dataclass(frozen=True)
+class AgentDefinition:
+    """One agent, checked. `reply` is the JSON Schema of its answer, an object."""
+
+    agent: str
+    persona: Persona
+    instructions: str
+    reply: Mapping[str, Any]
+    model: ModelOptions = field(default_factory=ModelOptions)
+    tools: tuple[str, ...] = ()
+    planning: str = "direct"  # "direct" | "react"
+    memory: ShortTermMemory | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @cached_property
+    def version(self) -> str:
+        """16 hex digits that change when an answer could: the limits are not part of it.
+
+        So raising a limit pays for no call again that the journal holds.
+        """
+        content = asdict(self)
+        del content["limits"]
+        return digest(content)[:16]
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The columns that the input view must have: the template's, and those of `x-echo`."""
+        echoed = {
+            schema["x-echo"] for schema in self.reply["properties"].values() if "x-echo" in schema
+        }
+        return (template.variables(self.instructions) - {"memory"}) | echoed
+
+    @cached_property
+    def uses_memory(self) -> bool:
+        """Whether the instructions place `memory` themselves."""
+        return "memory" in template.variables(self.instructions)
+
+    def reply_columns(self) -> list[tuple[str, str]]:
+        """The reply's properties as (name, Flink SQL type), in the order of the file."""
+        return [
+            (name, reply_schema.flink_type(schema))
+            for name, schema in self.reply["properties"].items()
+        ]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "AgentDefinition":
+        value = json.loads(text)
+        memory = value["memory"]
+        return cls(
+            agent=value["agent"],
+            persona=Persona(**value["persona"]),
+            instructions=value["instructions"],
+            reply=value["reply"],
+            model=ModelOptions(**value["model"]),
+            tools=tuple(value["tools"]),
+            planning=value["planning"],
+            memory=memory and ShortTermMemory(**memory),
+            limits=Limits(**value["limits"]),
+        )
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return AgentDefinition.from_json, (self.to_json(),)
+
+
+def load_definition(text: str, path: str) -> AgentDefinition:
+    """The definition in a file's text. Raises `DefinitionError`, with `path` and line."""
+    from udfs.core.definition_file import load
+
+    return load(text, path)
