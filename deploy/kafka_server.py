@@ -9,8 +9,6 @@ so it survives `kill -9` of this process (not a power cut). SIGTERM shuts the lo
 from __future__ import annotations
 
 import socket
-import uuid
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from deploy.jars import server_jars
@@ -67,9 +65,10 @@ def run(folder: Path, port: int) -> None:
     import jpype
 
     if not (folder / "data" / "meta.properties").exists():
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = str(jpype.JClass("org.apache.kafka.common.Uuid").randomUuid())
         command = jpype.JArray(jpype.JString)(["format", "-t", cluster_id, "-c", str(file)])
-        jpype.JClass("kafka.tools.StorageTool").execute(command, jpype.java.lang.System.out)
+        if jpype.JClass("kafka.tools.StorageTool").execute(command, jpype.java.lang.System.out):
+            raise SystemExit(f"Kafka could not format {folder / 'data'}.")
     properties = jpype.JClass("java.util.Properties")()
     for key, value in settings.items():
         properties.setProperty(key, value)

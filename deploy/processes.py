@@ -1,8 +1,9 @@
 """A command in, a detached process that is known by pid and birth out.
 
-A process is recorded with the time of its creation, so that a pid that the system has given to
-somebody else since is neither taken for ours nor killed. Each has a session of its own, by which
-what it started (a TaskManager's Python workers) is found and ended even after its own death.
+Each has a mark of its own in its environment, so that a pid that the system has given to somebody
+else since is neither taken for ours nor killed (its time of creation would do, but that moves when
+the clock is set). Each has a session of its own, by which what it started (a TaskManager's Python
+workers) is found and ended even after its own death.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-_MARK = "TIDEMILL_LOG"  # in the environment of a process and of all that it starts
+_MARK = "TIDEMILL_MARK"  # in the environment of a process and of all that it starts
 
 # The outer shell ends at once, so that the process is nobody's child and nobody has to wait for it.
 # The inner one stays: when the process has ended, in whatever way, it ends what that left behind (a
@@ -36,7 +38,8 @@ class Record:
     """One started process, as `stack.json` keeps it."""
 
     pid: int
-    create_time: float
+    started_at: float
+    mark: str
     session: int
     port: int
     log: str
@@ -47,9 +50,9 @@ class Record:
         """The living process, or None if it is gone or its pid belongs to another one now."""
         try:
             process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE or not self._is_marked(process):
                 return None
-            return process if abs(process.create_time() - self.create_time) < 0.5 else None
+            return process
         except psutil.Error:
             return None
 
@@ -60,11 +63,14 @@ class Record:
             try:
                 if os.getsid(process.pid) != self.session or process.pid == os.getpid():
                     continue
-                if process.environ().get(_MARK) == self.log:
+                if self._is_marked(process):
                     found.append(process)
             except (psutil.Error, OSError):
                 continue
         return found
+
+    def _is_marked(self, process: psutil.Process) -> bool:
+        return process.environ().get(_MARK) == self.mark
 
 
 def start(
@@ -77,9 +83,10 @@ def start(
 ) -> Record:
     """Start a process in a session of its own, without input; its output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    mark = f"{log}#{uuid.uuid4().hex}"
     shell = subprocess.run(
         ["/bin/sh", "-c", _GUARD, str(log), *command],
-        env={**environment, _MARK: str(log)},
+        env={**environment, _MARK: mark},
         cwd=log.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -88,11 +95,7 @@ def start(
         text=True,
     )
     session, pid = (int(word) for word in shell.stdout.split())
-    try:
-        born = psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        born = time.time()
-    return Record(pid, born, session, port, str(log), identity, environment_hash)
+    return Record(pid, time.time(), mark, session, port, str(log), identity, environment_hash)
 
 
 def stop(records: Iterable[Record], grace_s: float = 15.0) -> list[int]:

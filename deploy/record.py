@@ -14,7 +14,7 @@ from deploy.parts import Part
 from deploy.processes import Record
 
 # Settings of this machine's stack itself; the other TIDEMILL_ variables are switches of the jobs.
-_NO_SWITCH = {"TIDEMILL_HOME", "TIDEMILL_CACHE", "TIDEMILL_LOG", "TIDEMILL_MAVEN_REPOSITORY"}
+_NO_SWITCH = {"TIDEMILL_HOME", "TIDEMILL_CACHE", "TIDEMILL_MARK", "TIDEMILL_MAVEN_REPOSITORY"}
 
 
 @dataclass

@@ -75,12 +75,12 @@ class Start:
         for part, trouble in zip(complete, self._all(self._answer, complete), strict=True):
             if trouble:
                 self.report(part.name, f"{trouble} and is started again")
-                self._retire(part)
+                self._retire(part, grace_s=2)
 
-    def _retire(self, part: Part, *names: str) -> None:
+    def _retire(self, part: Part, *names: str, grace_s: float = 15) -> None:
         records = self.record.of(part)
         going = names or tuple(records)
-        stop([records[name] for name in going])
+        stop([records[name] for name in going], grace_s)
         for name in going:
             del self.record.processes[name]
 
@@ -180,4 +180,4 @@ class Start:
 
 
 def _age_s(records: Iterable[Record]) -> float:
-    return time.time() - max(record.create_time for record in records)
+    return time.time() - max(record.started_at for record in records)

@@ -22,7 +22,11 @@ def calls(statement: Statement) -> list[FunctionCall]:
 
 
 def replaced(
-    statement: Statement, team: Team, environment: StreamTableEnvironment, registered: set[str]
+    statement: Statement,
+    team: Team,
+    environment: StreamTableEnvironment,
+    registered: set[str],
+    job: str,
 ) -> Statement:
     """The statement with each agent's own functions in place of AI_COMPLETE."""
     spans = []
@@ -32,7 +36,7 @@ def replaced(
             raise statement.error(statement.tokens[call.start], what, FORM, "write that form")
         asks, replies = f"ai_complete__{call.literal}", f"ai_reply__{call.literal}"
         if asks not in registered:
-            _register(statement, call, team, environment)
+            _register(statement, call, team, environment, job)
             registered.add(asks)
         spans += [
             (call.start, call.start + 1, f"{replies}({asks}"),
@@ -42,7 +46,11 @@ def replaced(
 
 
 def _register(
-    statement: Statement, call: FunctionCall, team: Team, environment: StreamTableEnvironment
+    statement: Statement,
+    call: FunctionCall,
+    team: Team,
+    environment: StreamTableEnvironment,
+    job: str,
 ) -> None:
     try:
         from udfs.ai import ai_complete, ai_reply
@@ -53,7 +61,7 @@ def _register(
                 f"agent {call.literal} uses tools, and AI_COMPLETE is one call",
                 "call it with run_agent",
             )
-        asks, replies = ai_complete(definition), ai_reply(definition)
+        asks, replies = ai_complete(definition, job), ai_reply(definition)
     except TidemillError as error:
         token = statement.tokens[call.start]
         raise statement.error(token, error.message, next_step=error.hint) from None

@@ -161,7 +161,9 @@ class Assembly:
             if name in available and name not in self.registered:
                 self.environment.create_temporary_function(name, available[name]())
                 self.registered.add(name)
-        return ai_calls.replaced(statement, self.team, self.environment, self.registered)
+        return ai_calls.replaced(
+            statement, self.team, self.environment, self.registered, self.script.job_name
+        )
 
     def _guard(self, facts: TableFacts, statement: Statement) -> None:
         try:

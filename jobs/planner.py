@@ -25,32 +25,36 @@ _INTERNAL = re.compile(r"(?:`?default_catalog`?\.)?(?:`?default_database`?\.)?`?
 
 
 def environments(
-    settings: Mapping[str, str], *, remote: tuple[str, int] | None = None, client: bool = False
+    settings: Mapping[str, str], *, remote: tuple[str, int] | None = None, local: bool = False
 ) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
     """A stream and a table environment: MiniCluster, or the session cluster at `remote`.
 
-    `client` is for `flink run`, whose own process says where the job goes.
+    Under `flink run` it is the client's own: that process says where the job goes. The `local`
+    cluster has the connectors on its class path, so nothing is uploaded to it.
     """
     os.environ.setdefault("JAVA_HOME", str(java_home()))
     configuration = Configuration()
-    paths = [p.as_uri() for p in jars()]
-    for key, value in {"pipeline.jars": ";".join(paths), **settings}.items():
+    option = "pipeline.classpaths" if local else "pipeline.jars"
+    urls = ";".join(path.as_uri() for path in jars())
+    for key, value in {option: urls, **settings}.items():
         configuration.set_string(key, value)
     if remote:
-        stream = _remote(configuration, *remote)
+        uploads = [] if local else [*jars(), flink_python_jar()]
+        stream = _remote(configuration, *remote, uploads)
     else:
         stream = StreamExecutionEnvironment.get_execution_environment(configuration)
     return stream, StreamTableEnvironment.create(stream)
 
 
-def _remote(configuration: Configuration, host: str, port: int) -> StreamExecutionEnvironment:
+def _remote(
+    configuration: Configuration, host: str, port: int, uploads: list[Path]
+) -> StreamExecutionEnvironment:
     """PyFlink has no public way to a session cluster from a plain `python`; the gateway has."""
     from pyflink.java_gateway import get_gateway
     from pyflink.util.java_utils import to_jarray
 
     jvm = get_gateway().jvm
-    paths: list[Path] = [*jars(), flink_python_jar()]
-    j_jars = to_jarray(jvm.String, [str(p) for p in paths])
+    j_jars = to_jarray(jvm.String, [str(path) for path in uploads])
     factory = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
     return StreamExecutionEnvironment(
         factory.createRemoteEnvironment(host, port, configuration._j_configuration, j_jars)

@@ -9,6 +9,8 @@ starts again what was unfinished, and the journal or the ledger answers what was
     Continuation      the Flink operator: slots, timers, dedupe, metrics, side outputs
 """
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import time
@@ -24,6 +26,7 @@ from pyflink.datastream.functions import RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor
 
 from udfs.core import events
+from udfs.core.decode import MAX_VALUE_BYTES
 from udfs.core.slot import Entry, MemoryPolicy, Slot
 from udfs.core.spans import Span
 from udfs.core.types import Type, decode, plain, row_type
@@ -61,6 +64,8 @@ class KeyedFunction(ABC):
     """A function in process-table-function form. Made on the client, sent with the job graph."""
 
     stage: ClassVar[str] = "agent"
+    job: str = ""
+    step: str = ""
     concurrency: int = 64
     queued: int = 1000
     memory_policy: MemoryPolicy | None = None
@@ -79,6 +84,9 @@ class KeyedFunction(ABC):
     async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
         """Do the work of one event. Raises nothing but what is a defect."""
 
+    async def close(self) -> None:
+        """Finish what must not be broken off; given `finish_on_close_s`, then cancelled."""
+
     def due_ms(self, entry: Entry) -> int:
         """When the event may start, in milliseconds since the epoch; 0 for at once."""
         return 0
@@ -89,6 +97,7 @@ class Continuation(KeyedProcessFunction):  # type: ignore[misc]
 
     def __init__(self, function: KeyedFunction, columns: Columns, job: str, step: str) -> None:
         self.function, self.columns, self.job, self.step = function, list(columns), job, step
+        function.job, function.step = job, step
         self._times = {name for name, t in columns if t.kind == "TIMESTAMP_LTZ"}
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -124,8 +133,15 @@ class Continuation(KeyedProcessFunction):  # type: ignore[misc]
 
     def close(self) -> None:
         if hasattr(self, "_loop"):
-            self._loop.call(self._tasks.close(self.function.finish_on_close_s))
+            self._loop.call(self._shut())
             self._loop.release()
+
+    async def _shut(self) -> None:
+        if self.function.finish_on_close_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.function.finish_on_close_s):
+                    await self.function.close()
+        await self._tasks.close()
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         slot = self._slot(ctx)
@@ -208,7 +224,12 @@ class Continuation(KeyedProcessFunction):  # type: ignore[misc]
         for name, count in result.counts.items():
             self._counters[name].inc(count)
         for span in result.spans:
-            yield self._tags[1], trace(span)
+            yield self._tags[1], trace(replace(span, job=self.job))
+        if result.values is not None:
+            size = len(json.dumps([entry.row, result.values]).encode())
+            if size > MAX_VALUE_BYTES:
+                message = f"row and reply have {size} bytes, limit {MAX_VALUE_BYTES}"
+                result = Result(reason="oversize", message=message)
         if result.values is None:
             yield self._dead_letter(entry, result.reason or "internal_error", result.message)
             return

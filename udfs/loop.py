@@ -85,11 +85,9 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self, finish_s: float) -> None:
-        """Let what runs finish for up to `finish_s`, then cancel it."""
+    async def close(self) -> None:
+        """Cancel what runs, and start nothing more."""
         self._closed = True
-        if self._tasks and finish_s:
-            await asyncio.wait(self._tasks, timeout=finish_s)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

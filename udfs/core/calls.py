@@ -1,4 +1,4 @@
-"""What crosses between the agent loop and the outside: calls out, answers and journal entries in.
+"""What crosses between the agent loop and the outside: rows and answers in, calls and outcomes out.
 
 Only plain JSON crosses a port, because that is what the journal stores and what its hashes are made
 of; so the loop needs no client library and a connector needs nothing of the loop. A connector
@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
+from udfs.core.spans import Span, span_id
+
 Json = dict[str, Any]
+
+
+REASONS = frozenset(
+    "model_timeout model_unavailable rate_limited refusal truncated empty_reply invalid_reply "
+    "tool_not_allowed step_limit token_limit time_limit prompt_error oversize".split()
+)
 
 
 def canonical(value: object) -> str:
@@ -33,6 +41,51 @@ def call_id(
     that step 2 asked for.
     """
     return digest([event_id, input_hash, agent, version, attempt, str(step)])
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One row for an agent. `row` holds the input view's columns as plain JSON, without headers."""
+
+    event_id: str
+    attempt: int
+    key: str
+    row: Json
+    memory: list[Json]
+    trace_id: str
+    parent_span_id: str
+    job: str
+
+    @property
+    def span_id(self) -> str:
+        """The run's span: the one that `events.child_headers(headers, job)` names as parent."""
+        return span_id("run", self.event_id, self.job, "0")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run has no reply: a code of `REASONS` and one sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """Exactly one of `reply` and `failure`. `remember` is for short-term memory, where there is."""
+
+    reply: Json | None
+    failure: Failure | None
+    spans: list[Span]
+    remember: Json | None
+
+
+class Stopped(Exception):
+    """Ends a run with a failure; never leaves the loop."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(reason, message)
 
 
 @dataclass(frozen=True)

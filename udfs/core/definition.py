@@ -12,6 +12,7 @@ from typing import Any
 
 from udfs.core import reply_schema, template
 from udfs.core.calls import digest
+from udfs.core.reply import ReplyFormat
 
 
 class DefinitionError(ValueError):
@@ -92,6 +93,11 @@ class AgentDefinition:
             schema["x-echo"] for schema in self.reply["properties"].values() if "x-echo" in schema
         }
         return (template.variables(self.instructions) - {"memory"}) | echoed
+
+    @cached_property
+    def reply_format(self) -> ReplyFormat:
+        """What checks an answer, and the schema as the model gets it."""
+        return ReplyFormat(self.reply)
 
     @cached_property
     def uses_memory(self) -> bool:

@@ -13,12 +13,11 @@ from udfs.core.reply_schema import Schema, type_of
 
 _ENDINGS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|me|us|uk|de|eu|example|test"
 _ADDRESS = re.compile(
-    r"""[a-z0-9._%+'-]{1,64}@[a-z0-9.-]{1,255}         # an e-mail address
-      | [a-z][a-z0-9+.-]{1,20}://[^\s<>"'`{}|\\^\]]+       # a URL with its scheme
-      | (?<![\w@.-])(?:[a-z0-9-]{1,63}\.){1,8}(?:%s)\b(?:[/?\#:][^\s<>"'`{}|\\^\]]*)?  # a domain
-    """
-    % _ENDINGS,
-    re.IGNORECASE | re.VERBOSE,
+    r"[a-z0-9._%+'-]{1,64}@[a-z0-9.-]{1,255}"  # an e-mail address
+    r"|[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`{}|\\^\]]+"  # a URL with its scheme
+    rf"|(?<![\w@.-])(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_ENDINGS})\b"  # a domain …
+    r"(?:[/?#:][^\s<>\"'`{}|\\^\]]*)?",  # … with its path
+    re.IGNORECASE,
 )
 _WRAPPING = ".,;:!?)('\"*_>-"
 

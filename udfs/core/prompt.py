@@ -78,9 +78,7 @@ def _marked(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
         yield from _marked(inner.get("items", {}), here)
 
 
-def _instructions(
-    text: str, row: Mapping[str, Any], memory: Sequence[Json], chars_max: int
-) -> str:
+def _instructions(text: str, row: Mapping[str, Any], memory: Sequence[Json], chars_max: int) -> str:
     """The rendered template, its values cut shorter and shorter until it fits."""
     value_chars = chars_max
     while True:

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError, best_match
 
 from udfs.core import grounding
-from udfs.core.reply_schema import Schema, checked_form, nullable, type_of
+from udfs.core.reply_schema import Schema, checked_form, nullable, type_of, wire_form
 
 MESSAGE_CHARS = 300
 _STARTS_MAX = 64
@@ -32,9 +32,8 @@ class ReplyFormat:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._validator = Draft202012Validator(
-            checked_form(schema), format_checker=FormatChecker()
-        )
+        self.wire = wire_form(schema)
+        self._validator = Draft202012Validator(checked_form(schema), format_checker=FormatChecker())
 
     def read(self, text: str, row: Mapping[str, Any], evidence: Iterable[str]) -> dict[str, Any]:
         """The reply in `text`, every declared property in it. Raises `InvalidReply`.
@@ -66,7 +65,8 @@ class ReplyFormat:
 
     def _first_error(self, value: object) -> ValidationError | None:
         try:
-            return best_match(self._validator.iter_errors(value))
+            error: ValidationError | None = best_match(self._validator.iter_errors(value))
+            return error
         except OverflowError:  # multipleOf of a number that no float holds
             raise InvalidReply("the answer holds a number that is too large") from None
 
@@ -149,9 +149,7 @@ def _float(text: str) -> float:
     return value
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
 
 
 def _pruned(value: Any, schema: Schema) -> Any:

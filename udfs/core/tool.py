@@ -40,11 +40,11 @@ class Tool:
     function: Callable[..., Any]
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> "Tool":
-        """The tool that a function is. Raises `DefinitionError` where its signature says too little."""
+    def of(cls, function: Callable[..., Any], name: str | None = None) -> "Tool":
+        """The tool that a function is. Raises `DefinitionError` where it says too little."""
         from docstring_parser import parse
 
-        name = getattr(function, "__name__", repr(function))
+        name = name or function.__name__
         docstring = parse(inspect.getdoc(function) or "")
         if not docstring.short_description:
             raise DefinitionError(f"tool {name} has no docstring: the model needs one to choose it")
@@ -134,7 +134,7 @@ def _resolve(path: str, importer: Callable[[str], Any]) -> Tool:
         public = [n for n, v in vars(module).items() if inspect.isfunction(v) and n[0] != "_"]
         known = ", ".join(sorted(public)) or "none"
         raise DefinitionError(f"module {module_name} has no function {name!r}; it has: {known}")
-    return Tool.of(function)
+    return Tool.of(function, name)
 
 
 def _parameters(function: Callable[..., Any], name: str, told: Mapping[str, str | None]) -> Json:
@@ -172,8 +172,8 @@ def _schema(hint: Any, where: str) -> Json:
     if hint in _SIMPLE:
         return {"type": _SIMPLE[hint]}
     if origin is Literal and {type(value) for value in parts} <= set(_SIMPLE):
-        kinds = {_SIMPLE[type(value)] for value in parts}
-        return {"type": kinds.pop() if len(kinds) == 1 else sorted(kinds), "enum": list(parts)}
+        names = sorted({_SIMPLE[type(value)] for value in parts})
+        return {"type": names[0] if len(names) == 1 else names, "enum": list(parts)}
     if origin in (typing.Union, types.UnionType) and type(None) in parts and len(parts) == 2:
         inner = _schema(next(part for part in parts if part is not type(None)), where)
         kinds = inner["type"] if isinstance(inner["type"], list) else [inner["type"]]

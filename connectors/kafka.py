@@ -1,0 +1,315 @@
+"""Kafka's addresses in; records of topics as they lie there out, and acknowledged records in.
+
+    ensure_topics     create the topics that are missing
+    read_all          every record of some topics, from the beginning to the end as it is now
+    read_at           one record by its place
+    produce_all       write records; returns when every one of them is acknowledged
+    end_offsets, committed_offsets       how far topics reach, how far a consumer group has come
+
+Reads are bounded, join no group and leave nothing behind. They see committed records only. A null
+value (a tombstone) is None and an empty one is b"", both ways.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka import KafkaError as ClientError
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from connectors.settings import settings
+
+MAX_MESSAGE_BYTES = 16 << 20
+RETENTION_MS = 30 * 24 * 3600 * 1000
+ANSWER_S = 10.0
+STALLED_S = 30.0
+DELIVERY_S = 60.0
+
+Partition = tuple[str, int]
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+class KafkaError(Exception):
+    """Kafka cannot be reached, or has not taken what it was given. One sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to write. Records of one key go to one partition, as Java's clients choose it."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaRecord:
+    """A record as it lies on its topic; time in milliseconds since the epoch, -1 for none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def place(self) -> str:
+        """topic/partition/offset."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def header(self, name: str) -> bytes | None:
+        """The last value under this name, which is the one that Flink's connector takes, too."""
+        return dict(self.headers).get(name)
+
+
+def bootstrap_servers() -> str:
+    """KAFKA_BOOTSTRAP_SERVERS, or a `KafkaError` that says what to do."""
+    servers = settings().kafka_bootstrap_servers
+    if not servers:
+        raise KafkaError(
+            "KAFKA_BOOTSTRAP_SERVERS is not set: run `tidemill up`, or name your own brokers."
+        )
+    return servers
+
+
+def ensure_topics(servers: str, topics: Mapping[str, int]) -> list[str]:
+    """Create each missing topic with its number of partitions; returns those that were missing."""
+    admin = _admin(servers)
+    there = _partitions(admin, servers)
+    config = {"max.message.bytes": str(MAX_MESSAGE_BYTES), "retention.ms": str(RETENTION_MS)}
+    missing = [
+        NewTopic(topic, num_partitions=partitions, replication_factor=-1, config=config)
+        for topic, partitions in topics.items()
+        if topic not in there
+    ]
+    if not missing:
+        return []
+    created = []
+    for topic, future in admin.create_topics(missing, request_timeout=ANSWER_S).items():
+        try:
+            future.result()
+            created.append(topic)
+        except KafkaException as error:
+            if error.args[0].code() != ClientError.TOPIC_ALREADY_EXISTS:
+                raise KafkaError(f"Topic {topic} cannot be created: {_words(error)}.") from error
+    return created
+
+
+def partitions(servers: str) -> dict[str, int]:
+    """Every topic that there is, with its number of partitions."""
+    return _partitions(_admin(servers), servers)
+
+
+def end_offsets(servers: str, topics: Iterable[str]) -> dict[Partition, int]:
+    """The offset behind the last record, for each partition of those topics that there are."""
+    admin = _admin(servers)
+    there = _partitions(admin, servers)
+    wanted = [
+        TopicPartition(topic, partition)
+        for topic in dict.fromkeys(topics)
+        for partition in range(there.get(topic, 0))
+    ]
+    if not wanted:
+        return {}
+    futures: Mapping[Any, Future[Any]] = admin.list_offsets(
+        dict.fromkeys(wanted, OffsetSpec.latest()),
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=ANSWER_S,
+    )
+    try:
+        return {(p.topic, p.partition): int(f.result().offset) for p, f in futures.items()}
+    except KafkaException as error:
+        raise KafkaError(
+            f"Kafka at {servers} does not tell its offsets: {_words(error)}."
+        ) from error
+
+
+def committed_offsets(servers: str, group: str, topics: Iterable[str]) -> dict[Partition, int]:
+    """Where a consumer group goes on, for each partition; 0 where it has committed nothing."""
+    there = partitions(servers)
+    wanted = [TopicPartition(t, p) for t in dict.fromkeys(topics) for p in range(there.get(t, 0))]
+    consumer = Consumer(_reading(servers) | {"group.id": group})
+    try:
+        found = consumer.committed(wanted, timeout=ANSWER_S) if wanted else []
+    except KafkaException as error:
+        raise KafkaError(
+            f"Kafka at {servers} does not tell its offsets: {_words(error)}."
+        ) from error
+    finally:
+        consumer.close()
+    return {(p.topic, p.partition): max(0, p.offset) for p in found}
+
+
+def read_all(
+    servers: str, topics: Iterable[str], start: Mapping[Partition, int] | None = None
+) -> Iterator[KafkaRecord]:
+    """Every record from `start` (the beginning) to the ends as they are when this is called.
+
+    In the order of each partition, partitions mixed; topics that there are not are empty. A few
+    megabytes are in memory at a time, whatever the topics hold.
+    """
+    ends = end_offsets(servers, topics)
+    begin = {place: (start or {}).get(place, 0) for place in ends}
+    return _records(servers, {place: (begin[place], ends[place]) for place in ends})
+
+
+def _records(servers: str, ranges: Mapping[Partition, tuple[int, int]]) -> Iterator[KafkaRecord]:
+    left = {place: end for place, (begin, end) in ranges.items() if begin < end}
+    if not left:
+        return
+    consumer = Consumer(_reading(servers))
+    try:
+        consumer.assign(
+            [TopicPartition(t, p, ranges[t, p][0] or OFFSET_BEGINNING) for t, p in left]
+        )
+        while left:
+            messages = consumer.consume(200, timeout=STALLED_S)
+            if not messages:
+                raise KafkaError(f"Kafka at {servers} has sent nothing for {STALLED_S:.0f} s.")
+            for message in messages:
+                yield from _taken(consumer, message, left)
+    finally:
+        consumer.close()
+
+
+def _taken(consumer: Any, message: Any, left: dict[Partition, int]) -> Iterator[KafkaRecord]:
+    """The message's record, if it lies before its partition's end; the partition's last ends it."""
+    place = (message.topic(), message.partition())
+    error = message.error()
+    if error and error.code() != ClientError._PARTITION_EOF:
+        if error.retriable():
+            return
+        raise KafkaError(f"Topic {place[0]} cannot be read: {error.str()}.")
+    if place not in left:
+        return
+    end = left[place]
+    if error or message.offset() + 1 >= end:  # behind gaps and markers only the end is told
+        del left[place]
+        consumer.incremental_unassign([TopicPartition(*place)])
+    if not error and message.offset() < end:
+        yield _record(message)
+
+
+def read_at(servers: str, topic: str, partition: int, offset: int) -> KafkaRecord | None:
+    """The record at a place, or None where there is none (any more)."""
+    place = (topic, partition)
+    if not 0 <= offset < end_offsets(servers, [topic]).get(place, 0):
+        return None
+    first = next(_records(servers, {place: (offset, offset + 1)}), None)
+    return first if first and first.offset == offset else None
+
+
+def _record(message: Any) -> KafkaRecord:
+    return KafkaRecord(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp_ms=message.timestamp()[1],
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+    )
+
+
+def produce_all(servers: str, records: Iterable[NewRecord]) -> int:
+    """Write records in their order; returns how many, when all are acknowledged by all replicas.
+
+    Raises KafkaError with how many were not, and why; those that were stay written.
+    """
+    producer = Producer(
+        {
+            "bootstrap.servers": servers,
+            "log_level": 0,
+            "enable.idempotence": True,
+            "acks": "all",
+            "partitioner": "murmur2_random",
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "queue.buffering.max.kbytes": 64 << 10,
+            "compression.type": "lz4",
+            "delivery.timeout.ms": int(DELIVERY_S * 1000),
+        }
+    )
+    failures: list[str] = []
+    delivered = 0
+
+    def on_delivery(error: Any, _message: Any) -> None:
+        nonlocal delivered
+        if error:
+            failures.append(str(error.str()))
+        else:
+            delivered += 1
+
+    given = 0
+    for record in records:
+        _give(producer, record, on_delivery, failures)
+        given += 1
+    producer.flush(DELIVERY_S + ANSWER_S)
+    if delivered != given:
+        why = failures[0] if failures else f"Kafka at {servers} does not answer"
+        raise KafkaError(f"{given - delivered} of {given} records were not written: {why}.")
+    return given
+
+
+def _give(producer: Any, record: NewRecord, on_delivery: Any, failures: list[str]) -> None:
+    """Hand one record to the client, waiting while its buffer is full."""
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
+                on_delivery=on_delivery,
+            )
+        except BufferError:
+            producer.poll(1.0)
+        except KafkaException as error:
+            failures.append(_words(error))
+            return
+        else:
+            producer.poll(0)
+            return
+
+
+def _admin(servers: str) -> Any:
+    return AdminClient({"bootstrap.servers": servers, "log_level": 0})
+
+
+def _partitions(admin: Any, servers: str) -> dict[str, int]:
+    try:
+        topics = admin.list_topics(timeout=ANSWER_S).topics
+    except KafkaException as error:
+        raise KafkaError(f"Kafka at {servers} does not answer: {_words(error)}.") from error
+    return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def _reading(servers: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": servers,
+        "log_level": 0,
+        "group.id": "tidemill.reader",  # asked for by the client; nothing is committed under it
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 50,
+        "fetch.message.max.bytes": 1 << 20,
+        "queued.max.messages.kbytes": 4 << 10,
+    }
+
+
+def _words(error: KafkaException) -> str:
+    return str(error.args[0].str()).rstrip(".")

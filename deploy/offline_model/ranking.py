@@ -1,0 +1,129 @@
+"""A reading and a query in; the passages of the data that answer it best, in order, out.
+
+A passage counts by the query's words and ideas that it holds, by what it says of needs and facts,
+and by where it stands. Boiler-plate and orders to the reader sink to the bottom.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from deploy.offline_model.lexicon import units
+from deploy.offline_model.reading import Passage, Reading
+from deploy.offline_model.text import stems, weight
+
+_BOILER = re.compile(
+    r"cookie|all rights reserved|©|copyright|privacy policy|terms of (?:use|service)|javascript|log ?in\b"
+    r"|subscribe|sign up|skip to|menu\b|click here|read more|unsubscribe|follow us|\bhttp\S+$",
+    re.I,
+)
+_ORDERS = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|previous|prior|above|prompt|rules?)"
+    r"|system prompt|you are (?:now|an? (?:ai|assistant))|\bas an ai\b|<\|?(?:im_|system|assistant)",
+    re.I,
+)
+_GREETING = re.compile(r"^(?:hi|hello|hey|dear|thanks|thank you|best|kind regards|regards|cheers|sincerely)\b.{0,40}$", re.I)  # fmt: skip
+_TOLD = frozenset({"need", "budget", "timeline", "failure", "outage", "purchase_intent", "growth", "cost_saving"})  # fmt: skip
+ENOUGH_PASSAGES = 400
+
+
+@lru_cache(maxsize=8_192)
+def _holds(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Stems and ideas of a passage."""
+    found = tuple(units(text, negation=False))
+    own = frozenset(one for unit in found for one in unit.stems)
+    return own, frozenset(idea.name for unit in found for idea in unit.ideas)
+
+
+@lru_cache(maxsize=2_048)
+def _query(text: str) -> tuple[tuple[frozenset[str], frozenset[str], float], ...]:
+    return tuple(
+        (
+            frozenset(unit.stems),
+            frozenset(idea.name for idea in unit.ideas),
+            max(weight(one) for one in unit.stems),
+        )
+        for unit in units(text[:2_000], negation=False)
+    )[:80]
+
+
+def likeness(query: str, text: str) -> float:
+    """How much of the query's meaning a text holds, 0 to 1."""
+    asked = _query(query)
+    own, ideas = _holds(text)
+    total = found = 0.0
+    for wanted, about, heavy in asked:
+        total += heavy
+        if wanted <= own:
+            found += heavy
+        elif about & ideas:
+            found += 0.6 * heavy
+    return found / total**0.7 if total else 0.0
+
+
+@lru_cache(maxsize=16_384)
+def worth(text: str) -> float:
+    """What a passage is worth to any reader: below 0 for boiler-plate and orders."""
+    count = len(text.split())
+    if _ORDERS.search(text):
+        return -2.0
+    if _GREETING.match(text) or count < 3:
+        return -0.6
+    _, ideas = _holds(text)
+    value = 0.12 * len(ideas & _TOLD) + 0.1 * math.tanh(len(stems(text)) / 8)
+    value += 0.1 if re.search(r"\d", text) else 0.0
+    value -= 0.5 if _BOILER.search(text) else 0.0
+    value -= 0.3 if count > 60 else 0.0
+    value -= 0.15 if text.endswith("?") else 0.0
+    return value
+
+
+def ranked(
+    reading: Reading, query: str, count: int, without: Iterable[str] = (), least: float = -0.3
+) -> list[Passage]:
+    """The best passages for a query, none like another."""
+    seen = [stem_set(text) for text in without]
+    scored = []
+    for number, passage in enumerate(_candidates(reading)):
+        value = 1.5 * likeness(query, passage.text) + worth(passage.text)
+        value += 0.25 if passage.source == "user" else 0.0
+        value -= 0.15 * number / max(len(reading.passages), 1)
+        if value > least:
+            scored.append((-value, number, passage))
+    scored.sort(key=lambda one: one[:2])
+    chosen: list[Passage] = []
+    for _, _, passage in scored:
+        if len(chosen) >= count:
+            break
+        own = stem_set(passage.text)
+        if not any(_alike(own, other) for other in seen):
+            chosen.append(passage)
+            seen.append(own)
+    return chosen
+
+
+def _candidates(reading: Reading) -> list[Passage]:
+    if len(reading.passages) <= ENOUGH_PASSAGES:
+        return reading.passages
+    step = len(reading.passages) / ENOUGH_PASSAGES
+    return [reading.passages[int(number * step)] for number in range(ENOUGH_PASSAGES)]
+
+
+@lru_cache(maxsize=8_192)
+def stem_set(text: str) -> frozenset[str]:
+    return frozenset(stems(text))
+
+
+def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    if not one or not other:
+        return one == other
+    return len(one & other) / min(len(one), len(other)) > 0.75
+
+
+def in_order(reading: Reading, passages: Iterable[Passage]) -> list[Passage]:
+    """Passages as they stood in the data."""
+    place = {id(passage): number for number, passage in enumerate(reading.passages)}
+    return sorted(passages, key=lambda one: place.get(id(one), 0))

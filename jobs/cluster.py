@@ -1,0 +1,173 @@
+"""A Flink cluster's REST API in, its jobs by name out; and what must be known to resume one.
+
+`Cluster` talks to any session cluster. `Deployments` remembers, in $TIDEMILL_HOME, under which id
+each job was last submitted and where its last savepoint lies.
+"""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import httpx2 as httpx
+
+from jobs.errors import TidemillError
+
+ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One job of the cluster. `state` is Flink's word; times in milliseconds since the epoch."""
+
+    id: str
+    name: str
+    state: str
+    start_time_ms: int
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class Cluster:
+    """A session cluster at `http://host:port`."""
+
+    def __init__(self, rest_url: str) -> None:
+        self.rest_url = rest_url.rstrip("/")
+        parsed = urlparse(self.rest_url)
+        if not parsed.hostname:
+            raise TidemillError(f"{rest_url!r} is no address of a Flink cluster", "http://host:8081")
+        self.host, self.port = parsed.hostname, parsed.port or 8081
+        self._client = httpx.Client(base_url=self.rest_url, timeout=30)
+
+    def get(self, path: str, **parameters: str) -> Any:
+        return self._answer("GET", path, params=parameters)
+
+    def _answer(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            response = self._client.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise TidemillError(
+                f"Flink at {self.rest_url} does not answer ({type(error).__name__})",
+                "start the local stack with `tidemill up`, or set FLINK_REST_URL",
+            ) from None
+        if response.status_code >= 400:
+            try:
+                words = str(response.json().get("errors", [""])[0])
+            except ValueError:
+                words = response.text
+            raise TidemillError(f"Flink refused {method} {path}: {words.splitlines()[0][:300]}")
+        return response.json() if response.content else {}
+
+    def jobs(self) -> list[JobStatus]:
+        """Every job that the cluster knows, the newest first."""
+        found = [
+            JobStatus(job["jid"], job["name"], job["state"], job["start-time"])
+            for job in self.get("/jobs/overview")["jobs"]
+        ]
+        return sorted(found, key=lambda job: -job.start_time_ms)
+
+    def running(self, name: str) -> JobStatus | None:
+        """The job of that name that has not ended, if there is one."""
+        return next((job for job in self.jobs() if job.name == name and not job.ended), None)
+
+    def stop(self, job: JobStatus, savepoint_dir: str | None = None, timeout_s: float = 120) -> str:
+        """Stop with a savepoint; returns its path. Nothing that was read is lost."""
+        body = {"drain": False} | ({"targetDirectory": savepoint_dir} if savepoint_dir else {})
+        trigger = self._answer("POST", f"/jobs/{job.id}/stop", json=body)["request-id"]
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            answer = self.get(f"/jobs/{job.id}/savepoints/{trigger}")
+            if answer["status"]["id"] == "COMPLETED":
+                operation = answer.get("operation", {})
+                if "location" in operation:
+                    return str(operation["location"])
+                cause = str(operation.get("failure-cause", {}).get("stack-trace", "no reason given"))
+                raise TidemillError(f"{job.name} did not stop: {_last_cause(cause)}", "try again")
+            time.sleep(0.1)
+        raise TidemillError(f"{job.name} did not stop within {timeout_s:.0f} s", "try again")
+
+    def cancel(self, job: JobStatus) -> None:
+        self._answer("PATCH", f"/jobs/{job.id}", params={"mode": "cancel"})
+
+    def failure(self, job_id: str) -> str | None:
+        """The root cause of the job's last failure, in a sentence."""
+        history = self.get(f"/jobs/{job_id}/exceptions").get("exceptionHistory", {})
+        entries = history.get("entries") or []
+        return _last_cause(entries[0].get("stacktrace", "")) if entries else None
+
+    def wait_until_running(self, job_id: str, timeout_s: float = 120) -> None:
+        """Return when every task runs. Raises TidemillError with the root cause of a failure."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            job = self.get(f"/jobs/{job_id}")
+            states = {vertex["status"] for vertex in job["vertices"]}
+            if job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}:
+                return
+            failure = self.failure(job_id)
+            if job["state"] in ENDED or failure or time.monotonic() > deadline:
+                raise TidemillError(
+                    f"{job['name']} does not run ({job['state']}): {failure or 'no reason given yet'}",
+                    f"see {self.rest_url}/#/job/running/{job_id}/exceptions",
+                )
+            time.sleep(0.2)
+
+    def vertices(self, job_id: str) -> list[dict[str, Any]]:
+        return list(self.get(f"/jobs/{job_id}")["vertices"])
+
+    def metrics(self, job_id: str, vertex_id: str, names: Sequence[str] = ()) -> dict[str, float]:
+        """Sums over the subtasks of a vertex; without names, the names that there are (value 0)."""
+        path = f"/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics"
+        found = self.get(path, **({"get": ",".join(names), "agg": "sum"} if names else {}))
+        return {metric["id"]: float(metric.get("sum", 0)) for metric in found}
+
+
+def _last_cause(stack_trace: str) -> str:
+    lines = [line.strip() for line in stack_trace.splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith("Caused by:")] or lines[:1]
+    python = [line for line in lines if line[:1].isalpha() and "Error: " in line[:60]]
+    return (python[-1:] or causes[-1:] or ["unknown"])[0].removeprefix("Caused by:").strip()[:400]
+
+
+class Deployments:
+    """What was submitted where: `flink/deployments.json` under the home folder."""
+
+    def __init__(self, home: Path, rest_url: str) -> None:
+        self.file, self.rest_url = home / "flink" / "deployments.json", rest_url
+        self.checkpoints = home / "flink" / "checkpoints"
+
+    def _load(self) -> dict[str, dict[str, str]]:
+        try:
+            return dict(json.loads(self.file.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _save(self, name: str, entry: dict[str, str]) -> None:
+        known = self._load()
+        known[name] = entry
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(known, indent=2))
+        temporary.replace(self.file)
+
+    def submitted(self, name: str, job_id: str) -> None:
+        self._save(name, {"job_id": job_id})
+
+    def stopped(self, name: str, savepoint: str) -> None:
+        self._save(name, {"savepoint": savepoint})
+
+    def resume_path(self, name: str) -> str | None:
+        """Where the job goes on: its last savepoint, else its last checkpoint that is whole."""
+        entry = self._load().get(name, {})
+        if "savepoint" in entry:
+            path = entry["savepoint"]
+            there = not path.startswith("file:") or Path(unquote(urlparse(path).path)).exists()
+            return path if there else None
+        folder = self.checkpoints / entry.get("job_id", "-")
+        whole = [p for p in folder.glob("chk-*") if (p / "_metadata").is_file()]
+        return max(whole, key=lambda p: int(p.name[4:])).as_uri() if whole else None

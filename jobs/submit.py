@@ -1,0 +1,184 @@
+"""Names of scripts in, running jobs out: on a MiniCluster, the local cluster or a remote one."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from connectors.kafka import ensure_topics
+from connectors.settings import settings
+from deploy import stack
+from deploy.flink_cluster import job_configuration, local_configuration
+from jobs.assemble import Job, assemble
+from jobs.cluster import Cluster, Deployments
+from jobs.errors import TidemillError
+from jobs.planner import environments, job_failure
+from jobs.script import Script
+from jobs.sql_dir import load, sql_dir
+from jobs.topics import KafkaTopics
+
+PARTITIONS = 4
+Report = Callable[[str, str], None]
+
+
+def quiet(_name: str, _event: str) -> None:
+    """A report that says nothing."""
+
+
+def use_stack_environment() -> None:
+    """Take the addresses of the local stack for what the user has not set."""
+    for name, value in stack.environment().items():
+        os.environ.setdefault(name, value)
+
+
+def prepare_topics(job: Job) -> None:
+    """Create the topics that the job reads and writes, where they are missing."""
+    topics = {f.topic: PARTITIONS for f in (*job.reads, *job.writes) if f.connector == "kafka"}
+    ensure_topics(_bootstrap_servers(), topics)
+
+
+def _bootstrap_servers() -> str:
+    servers = settings().kafka_bootstrap_servers
+    if not servers:
+        raise TidemillError(
+            "KAFKA_BOOTSTRAP_SERVERS is not set, and no local stack runs",
+            "run `tidemill up`, or set it to your own brokers",
+        )
+    return servers
+
+
+def _assembled(script: Script, where: Mapping[str, str], cluster: Cluster | None, **how: bool) -> Job:
+    remote = (cluster.host, cluster.port) if cluster else None
+    stream, table = environments(where, remote=remote, **how)
+    topics = KafkaTopics(script.job_name)
+    return assemble(script, sql_dir(), stream, table, topics, _bootstrap_servers())
+
+
+def run_here(name: str, overrides: Mapping[str, str]) -> None:
+    """Run one script on a MiniCluster in this process, until it ends or is interrupted."""
+    where = {**job_configuration(), **local_configuration(settings().home), **overrides}
+    job = _assembled(load(name), where, None)
+    prepare_topics(job)
+    result = job.execute().get_job_execution_result()
+    try:
+        result.result()
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:
+        raise job_failure(error) from error
+
+
+def run_in_client(name: str, overrides: Mapping[str, str]) -> None:
+    """What `flink run -pym jobs.run` calls: the client says which cluster."""
+    job = _assembled(load(name), {**job_configuration(), **overrides}, None)
+    prepare_topics(job)
+    client = job.execute()
+    print(f"{job.script.job_name} submitted as job {client.get_job_id()}")
+
+
+def cluster() -> tuple[Cluster, bool]:
+    """The cluster to use, and whether it is the local stack's."""
+    url = settings().flink_rest_url
+    if not url:
+        raise TidemillError(
+            "FLINK_REST_URL is not set, and no local stack runs",
+            "run `tidemill up`, or set it to the REST address of your cluster",
+        )
+    local = any(p.name == "flink" and p.state == "running" for p in stack.status(["flink"]))
+    return Cluster(url), local
+
+
+def submit(
+    names: Sequence[str],
+    *,
+    from_savepoint: str | None = None,
+    fresh: bool = False,
+    replace: bool = False,
+    wheel: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    report: Report = quiet,
+) -> dict[str, str]:
+    """Submit scripts to the cluster, one job each, from one client; returns job ids by name.
+
+    A job goes on where it was: at `from_savepoint`, else its own last savepoint or checkpoint,
+    else (`fresh`, or none there) the offsets that its consumer group has committed.
+    """
+    target, local = cluster()
+    deployments = Deployments(settings().home, target.rest_url)
+    scripts = [load(name) for name in names]
+    for script in scripts:
+        _make_way(target, deployments, script, replace=replace, report=report)
+    submitted = {}
+    for script in scripts:
+        resume = from_savepoint or (None if fresh else deployments.resume_path(script.job_name))
+        where = {**job_configuration(), **_place(local, wheel), **(overrides or {})}
+        if resume:
+            where["execution.state-recovery.path"] = resume
+            where["execution.state-recovery.ignore-unclaimed-state"] = "true"
+        job = _assembled(script, where, target, local=local)
+        prepare_topics(job)
+        try:
+            job_id = str(job.execute().get_job_id())
+        except TidemillError:
+            raise
+        except Exception as error:
+            raise job_failure(error) from error
+        deployments.submitted(script.job_name, job_id)
+        submitted[script.name] = job_id
+        report(script.job_name, f"submitted{', goes on from ' + resume if resume else ''}")
+    for job_id in submitted.values():
+        target.wait_until_running(job_id)
+    return submitted
+
+
+def _place(local: bool, wheel: Path | None) -> dict[str, str]:
+    if local:
+        return local_configuration(settings().home)
+    place = {"python.client.executable": sys.executable}
+    return place | ({"python.files": str(wheel)} if wheel else {})
+
+
+def _make_way(
+    target: Cluster, deployments: Deployments, script: Script, *, replace: bool, report: Report
+) -> None:
+    running = target.running(script.job_name)
+    if running is None:
+        return
+    if not replace:
+        raise TidemillError(
+            f"{script.job_name} runs already, as job {running.id}",
+            f"`tidemill submit --replace {script.name}` stops it and goes on from there",
+        )
+    stop(script.name, report=report)
+
+
+def stop(name: str, *, report: Report = quiet) -> str:
+    """Stop a job with a savepoint; returns its path."""
+    target, local = cluster()
+    job_name = name.replace("/", ".")
+    running = target.running(job_name)
+    if running is None:
+        names = ", ".join(job.name for job in target.jobs() if not job.ended) or "none"
+        raise TidemillError(f"{job_name} does not run", f"running are: {names}")
+    folder = (settings().home / "flink" / "savepoints").as_uri() if local else None
+    path = target.stop(running, folder)
+    Deployments(settings().home, target.rest_url).stopped(job_name, path)
+    report(job_name, f"stopped, savepoint {path}")
+    return path
+
+
+def command_line(name: str, wheel: Path | None) -> str:
+    """The plain `flink run` that does what `submit` does."""
+    target, _ = cluster()
+    load(name)
+    wheel = wheel or Path("dist/tidemill-*.whl")
+    return " ".join(
+        [
+            "flink run --detached",
+            f"--jobmanager {target.host}:{target.port}",
+            f"-pyclientexec {sys.executable}",
+            f"-pyexec {sys.executable}",
+            f"-pyfs {wheel}",
+            f"-pym jobs.run {name}",
+        ]
+    )

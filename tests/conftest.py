@@ -1,0 +1,39 @@
+"""Fixtures for every room: a small local stack of one's own, and a clean environment for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy import stack as local_stack
+from deploy.parts import PARTS
+
+
+def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """A home of its own, free ports, and none of the user's services."""
+    patch.setenv("TIDEMILL_HOME", str(home))
+    for part in PARTS.values():
+        patch.setenv(part.port_variable, "0")
+        for variable in part.yours:
+            patch.delenv(variable, raising=False)
+    for switch in ("MONGODB_DATABASE", "TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED"):
+        patch.delenv(switch, raising=False)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Kafka, MongoDB, mail sink and offline model, shared by the session.
+
+    Its addresses are in the environment while the session runs, and are the fixture's value.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch, tmp_path_factory.mktemp("stack"))
+        try:
+            environment = local_stack.up(["kafka", "mongodb", "mail", "model"])
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            yield environment
+        finally:
+            local_stack.down()
