@@ -183,6 +183,9 @@ class _Batches(Generic[Item, Result]):
             await asyncio.wait([self._worker], timeout=finish_s)
             self._worker.cancel()
             await asyncio.wait([self._worker])
+        for waiting in self._waiting.values():
+            for one in waiting:
+                one.cancel()
 
     async def _work(self) -> None:
         while self._items:

@@ -10,6 +10,7 @@ Reads are bounded, join no group and leave nothing behind. They see committed re
 value (a tombstone) is None and an empty one is b"", both ways.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -123,17 +124,22 @@ def end_offsets(servers: str, topics: Iterable[str]) -> dict[Partition, int]:
     ]
     if not wanted:
         return {}
-    futures: Mapping[Any, Future[Any]] = admin.list_offsets(
-        dict.fromkeys(wanted, OffsetSpec.latest()),
-        isolation_level=IsolationLevel.READ_COMMITTED,
-        request_timeout=ANSWER_S,
-    )
-    try:
-        return {(p.topic, p.partition): int(f.result().offset) for p, f in futures.items()}
-    except KafkaException as error:
-        raise KafkaError(
-            f"Kafka at {servers} does not tell its offsets: {_words(error)}."
-        ) from error
+    deadline = time.monotonic() + ANSWER_S
+    while True:
+        futures: Mapping[Any, Future[Any]] = admin.list_offsets(
+            dict.fromkeys(wanted, OffsetSpec.latest()),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=ANSWER_S,
+        )
+        try:
+            return {(p.topic, p.partition): int(f.result().offset) for p, f in futures.items()}
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                words = _words(error)
+                raise KafkaError(
+                    f"Kafka at {servers} does not tell its offsets: {words}."
+                ) from error
+        time.sleep(0.1)  # a topic that was just created has no leader for a moment
 
 
 def committed_offsets(servers: str, group: str, topics: Iterable[str]) -> dict[Partition, int]:
@@ -175,11 +181,10 @@ def _records(servers: str, ranges: Mapping[Partition, tuple[int, int]]) -> Itera
             [TopicPartition(t, p, ranges[t, p][0] or OFFSET_BEGINNING) for t, p in left]
         )
         while left:
-            messages = consumer.consume(200, timeout=STALLED_S)
-            if not messages:
+            message = consumer.poll(STALLED_S)
+            if message is None:
                 raise KafkaError(f"Kafka at {servers} has sent nothing for {STALLED_S:.0f} s.")
-            for message in messages:
-                yield from _taken(consumer, message, left)
+            yield from _taken(consumer, message, left)
     finally:
         consumer.close()
 
@@ -239,6 +244,7 @@ def produce_all(servers: str, records: Iterable[NewRecord]) -> int:
             "queue.buffering.max.kbytes": 64 << 10,
             "compression.type": "lz4",
             "delivery.timeout.ms": int(DELIVERY_S * 1000),
+            "topic.metadata.propagation.max.ms": int(ANSWER_S * 1000),
         }
     )
     failures: list[str] = []
@@ -307,7 +313,7 @@ def _reading(servers: str) -> dict[str, Any]:
         "auto.offset.reset": "earliest",
         "fetch.wait.max.ms": 50,
         "fetch.message.max.bytes": 1 << 20,
-        "queued.max.messages.kbytes": 4 << 10,
+        "queued.max.messages.kbytes": 16 << 10,
     }
 
 

@@ -92,6 +92,12 @@ def shared_database() -> AsyncDatabase[Document]:
     return clients[uri][settings().mongodb_database]
 
 
+async def close_shared() -> None:
+    """Close what `shared_database` opened on this loop."""
+    for opened in _shared.pop(asyncio.get_running_loop(), {}).values():
+        await opened.close()
+
+
 def _options(uri: str) -> dict[str, Any]:
     """Our options without those that the URI sets itself."""
     named = {pair.split("=")[0].lower() for pair in uri.partition("?")[2].split("&")}

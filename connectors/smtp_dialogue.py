@@ -103,8 +103,11 @@ class SmtpUrl:
             )
         if any(number <= 0 for number in numbers.values()):
             raise SmtpUrlError(f"SMTP_URL: {' and '.join(numbers)} must be above 0")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if not (user + password).isascii():
+            raise SmtpUrlError("SMTP_URL: user and password must be ASCII, as SMTP's AUTH is")
         tls = scheme == "smtps"
-        if parts.password and not (tls or starttls or host in LOOPBACK):
+        if password and not (tls or starttls or host in LOOPBACK):
             raise SmtpUrlError(
                 "SMTP_URL has a password but no encryption: use smtps:// or add ?starttls"
             )
@@ -113,8 +116,8 @@ class SmtpUrl:
             port=port or (465 if tls else 587 if starttls else 25),
             tls=tls,
             starttls=starttls,
-            user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
+            user=user or None,
+            password=password or None,
             **numbers,
         )
 
@@ -150,16 +153,23 @@ class _Deadline:
 
     def _line(self) -> bytes:
         while b"\n" not in self._received:
-            chunk = b""
-            if self.sock is not None and len(self._received) < ANSWER_BYTES:
-                self.sock.settimeout(self.left_s())
-                chunk = self.sock.recv(4096)
-            if not chunk or time.monotonic() > self.deadline_s:
+            try:
+                self._received += self._packet()
+            except OSError as error:
                 self.close()
-                raise smtplib.SMTPServerDisconnected("no whole answer")
-            self._received += chunk
+                raise smtplib.SMTPServerDisconnected(f"no whole answer ({error})") from error
         line, _, self._received = self._received.partition(b"\n")
         return line.strip()
+
+    def _packet(self) -> bytes:
+        if self.sock is None or len(self._received) > ANSWER_BYTES:
+            raise ConnectionError("closed, or an answer without end")
+        if time.monotonic() > self.deadline_s:
+            raise TimeoutError("timed out")
+        self.sock.settimeout(self.left_s())
+        if packet := self.sock.recv(4096):
+            return packet
+        raise ConnectionError("closed by the server")
 
     def left_s(self) -> float:
         return max(SHORTEST_S, self.deadline_s - time.monotonic())

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from deploy.jars import flink_python_jar, jars
-from deploy.java import java_home
+from deploy.java import COMPILE_LATER, COMPILE_LIGHTLY, java_home
 
 FOLDER = Path(__file__).with_name("flink")
 _JOBMANAGER_CLASS = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -74,7 +74,7 @@ def jobmanager_command(conf: Path, log: Path) -> list[str]:
         f"-Xmx{settings['jobmanager.memory.heap.size']}",
         f"-XX:MaxMetaspaceSize={settings['jobmanager.memory.jvm-metaspace.size']}",
     ]
-    lean = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # it plans, it moves no records
+    lean = ["-XX:+UseSerialGC", *COMPILE_LIGHTLY]  # it coordinates, it moves no records
     options = ["-Xms64m", *memory, *lean, "-XX:+ExitOnOutOfMemoryError"]
     return _java(settings, options, log) + [_JOBMANAGER_CLASS, "--configDir", str(conf)]
 
@@ -93,6 +93,7 @@ def taskmanager_command(conf: Path, log: Path, name: str) -> list[str]:
         f"-XX:MaxDirectMemorySize={direct}m",
         f"-XX:MaxMetaspaceSize={megabytes('jvm-metaspace.size')}m",
         "-XX:+UseG1GC",
+        *COMPILE_LATER,
     ]
     command = _java(settings, options, log) + [_TASKMANAGER_CLASS, "--configDir", str(conf)]
     return [*command, "-D", f"taskmanager.resource-id={name}"]

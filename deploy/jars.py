@@ -241,9 +241,12 @@ def main(arguments: list[str]) -> int:
             print(f"{LOCK.name}: {len(write_lock())} jars")
             return 0
         with Progress(TextColumn("Java libraries"), BarColumn(), DownloadColumn()) as bar:
-            task = bar.add_task("", total=None)
-            paths = fetch(progress=lambda done, of: bar.update(task, completed=done, total=of))
-            bar.update(task, completed=1, total=1) if not bar.tasks[0].total else None
+            task = bar.add_task("", total=None, visible=False)
+            paths = fetch(
+                progress=lambda done, total: bar.update(
+                    task, completed=done, total=total, visible=True
+                )
+            )
         print(f"{len(paths)} jars in {cache_folder()}")
     except JarError as error:
         print(error, file=sys.stderr)

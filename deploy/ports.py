@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import psutil
 
 from deploy.parts import Part
+from deploy.processes import MARK, home_of
 
 
 class PortError(Exception):
@@ -71,16 +72,24 @@ def free() -> int:
 
 
 def owner(port: int) -> str:
-    """Command line and pid of the process that listens there, where the system tells."""
+    """Who listens there, with its pid, where the system tells."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.pid:
-                if connection.status == psutil.CONN_LISTEN:
-                    command = " ".join(psutil.Process(connection.pid).cmdline())
-                    return f"`{command[:100]}` (pid {connection.pid})"
+            if not connection.laddr or connection.laddr.port != port or not connection.pid:
+                continue
+            if connection.status == psutil.CONN_LISTEN:
+                process = psutil.Process(connection.pid)
+                return f"{_name(process)} (pid {process.pid})"
     except psutil.Error:
         pass
     return "another process"
+
+
+def _name(process: psutil.Process) -> str:
+    mark = process.environ().get(MARK)
+    if mark:
+        return f"the Tidemill stack in {home_of(mark)}"
+    return f"`{' '.join(process.cmdline())[:100]}`"
 
 
 def _sentence(part: Part, port: int) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-_MARK = "TIDEMILL_MARK"  # in the environment of a process and of all that it starts
+MARK = "TIDEMILL_MARK"  # in the environment of a process and of all that it starts
 
 # The outer shell ends at once, so that the process is nobody's child and nobody has to wait for it.
 # The inner one stays: when the process has ended, in whatever way, it ends what that left behind (a
@@ -70,7 +70,7 @@ class Record:
         return found
 
     def _is_marked(self, process: psutil.Process) -> bool:
-        return process.environ().get(_MARK) == self.mark
+        return process.environ().get(MARK) == self.mark
 
 
 def start(
@@ -86,7 +86,7 @@ def start(
     mark = f"{log}#{uuid.uuid4().hex}"
     shell = subprocess.run(
         ["/bin/sh", "-c", _GUARD, str(log), *command],
-        env={**environment, _MARK: mark},
+        env={**environment, MARK: mark},
         cwd=log.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -118,6 +118,11 @@ def stop_orphans(record: Record) -> None:
     for process in rest:
         _send(process, signal.SIGKILL)
     _wait(rest, 5.0)
+
+
+def home_of(mark: str) -> Path:
+    """$TIDEMILL_HOME of the stack that gave this mark to a process."""
+    return Path(mark.rpartition("#")[0]).parent.parent
 
 
 def last_lines(log: Path, count: int = 12) -> str:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from deploy.java import java_home, jvm_library
+from deploy.java import COMPILE_LATER, java_home, jvm_library
 
 _LOGGING = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -38,8 +38,8 @@ def start_jvm(class_path: Iterable[Path], options: Iterable[str]) -> None:
     jpype.startJVM(
         str(jvm_library(java_home())),
         "-XX:+ExitOnOutOfMemoryError",
-        "-Xshare:auto",
         "-Djava.awt.headless=true",
+        *COMPILE_LATER,
         *_LOGGING,
         *options,
         classpath=[str(path) for path in class_path],

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
 from connectors.settings import settings
 from deploy.addresses import stack_environment, user_variables
@@ -59,8 +60,10 @@ def up(
         record = StackRecord.load(home)
         if fresh:
             _stop_parts(record, chosen, report)
-            for part in chosen:
-                shutil.rmtree(home / part.folder, ignore_errors=True)
+            for folder in (part.folder for part in chosen):
+                shutil.rmtree(home / folder, ignore_errors=True)
+            if parts is None:
+                shutil.rmtree(home / "logs", ignore_errors=True)
         local = []
         for part in chosen:
             if named := user_variables(part, record):
@@ -93,7 +96,11 @@ def environment() -> dict[str, str]:
 
 
 def _home() -> Path:
-    return settings().home.expanduser().resolve()
+    try:
+        return settings().home.expanduser().resolve()
+    except ValidationError as error:
+        wrong = (f"{found['loc'][0]} is not usable: {found['msg']}" for found in error.errors())
+        raise StackError("; ".join(wrong)) from None
 
 
 def _parts(names: Iterable[str] | None) -> list[Part]:

@@ -40,13 +40,14 @@ class Start:
         self.report = report
         self.started: set[str] = set()
         self.abandoned = threading.Event()
+        self.jars_tenths = 0
 
     def run(self, parts: list[Part]) -> None:
         """Bury the dead, choose ports, start what is missing, wait until it answers."""
         ports_before = dict(self.record.ports)
         try:
-            self._bury_dead(parts)
             self._end_unresponsive(parts)
+            self._bury_dead(parts)
             self._prepare([part for part in parts if not self._is_complete(part)])
             self.record.remember_switches(os.environ)
             for part in parts:  # Flink last: its workers' environment names the others
@@ -71,10 +72,10 @@ class Start:
                 self._retire(part)
 
     def _end_unresponsive(self, parts: list[Part]) -> None:
-        complete = [part for part in parts if self._is_complete(part)]
-        for part, trouble in zip(complete, self._all(self._answer, complete), strict=True):
-            if trouble:
-                self.report(part.name, f"{trouble} and is started again")
+        whole = [part for part in parts if self._is_complete(part) and self._is_alive(part)]
+        for part, trouble in zip(whole, self._all(self._answer, whole), strict=True):
+            if trouble and self._is_alive(part):  # else one has died meanwhile
+                self.report(part.name, f"{trouble.splitlines()[0]} It is started again.")
                 self._retire(part, grace_s=2)
 
     def _retire(self, part: Part, *names: str, grace_s: float = 15) -> None:
@@ -87,6 +88,9 @@ class Start:
     def _is_complete(self, part: Part) -> bool:
         return len(self.record.of(part)) == len(part.processes)
 
+    def _is_alive(self, part: Part) -> bool:
+        return all(record.process() for record in self.record.of(part).values())
+
     def _prepare(self, missing: list[Part]) -> None:
         """What may fail with a sentence comes before anything is started."""
         if any(part.needs_java for part in missing):
@@ -98,7 +102,10 @@ class Start:
             self.record.ports[f"{part}-inner"] = ports.free()
 
     def _report_jars(self, done_bytes: int, total_bytes: int) -> None:
-        self.report("jars", f"fetching {done_bytes / 1e6:.0f} of {total_bytes / 1e6:.0f} MB")
+        tenth = total_bytes // 10 + 1
+        if done_bytes // tenth > self.jars_tenths:
+            self.jars_tenths = done_bytes // tenth
+            self.report("jars", f"{done_bytes / 1e6:.0f} of {total_bytes / 1e6:.0f} MB fetched")
 
     def _start_missing(self, part: Part) -> None:
         port = self.record.ports[part.name]
@@ -133,9 +140,16 @@ class Start:
 
     def _wait_for_started(self, parts: list[Part]) -> None:
         waiting = [part for part in parts if self.started & set(part.processes)]
-        failures = [text for text in self._all(self._answer, waiting) if text]
+        failures = [text for text in self._all(self._answer_or_abandon, waiting) if text]
         if failures:
             raise StackError("\n".join(failures))
+
+    def _answer_or_abandon(self, part: Part) -> str:
+        """One part that does not start is enough to give up the others."""
+        trouble = self._answer(part)
+        if trouble:
+            self.abandoned.set()
+        return trouble
 
     def _answer(self, part: Part) -> str:
         """Wait until the part answers its probe; returns what is wrong, or nothing."""

@@ -13,6 +13,7 @@ from jobs.splitter import Statement
 from jobs.team import Team
 
 
+EVENT_HEADERS = ("ce_id", "attempt", "traceparent")
 FORM = "AI_COMPLETE('agent', input as JSON text, headers)"
 
 
@@ -31,7 +32,8 @@ def replaced(
     """The statement with each agent's own functions in place of AI_COMPLETE."""
     spans = []
     for call in calls(statement):
-        if call.literal is None or len(call.arguments(statement)) != 3:
+        arguments = call.arguments(statement)
+        if call.literal is None or len(arguments) != 3:
             what = "AI_COMPLETE is not called with an agent, an input and the headers"
             raise statement.error(statement.tokens[call.start], what, FORM, "write that form")
         asks, replies = f"ai_complete__{call.literal}", f"ai_reply__{call.literal}"
@@ -40,9 +42,18 @@ def replaced(
             registered.add(asks)
         spans += [
             (call.start, call.start + 1, f"{replies}({asks}"),
+            (*arguments[2], _event(statement, *arguments[2])),
             (call.stop - 1, call.stop, "))"),
         ]
     return rewrite(statement, spans) if spans else statement
+
+
+def _event(statement: Statement, start: int, stop: int) -> str:
+    """What the call must know of the headers, as JSON: Arrow takes no map with nullable keys."""
+    begin, end = statement.tokens[start].start, statement.tokens[stop - 1].end
+    headers = statement.text[begin - statement.start : end - statement.start]
+    fields = (f"KEY '{n}' VALUE DECODE({headers}['{n}'], 'UTF-8')" for n in EVENT_HEADERS)
+    return f"JSON_OBJECT({', '.join(fields)} ABSENT ON NULL)"
 
 
 def _register(

@@ -51,10 +51,12 @@ async def model_and_journal(loop: WorkerLoop) -> tuple[Any, Any]:
     from connectors.model import OpenAIModel
 
     async def model() -> OpenAIModel:
-        return OpenAIModel()
+        found = OpenAIModel.from_settings()
+        found.open()
+        return found
 
     async def journal() -> MongoJournal:
-        return MongoJournal()
+        return MongoJournal.from_settings()
 
     return await loop.shared("model", model), await loop.shared("journal", journal)
 

@@ -21,7 +21,7 @@ from udfs.loop import WorkerLoop
 
 
 class AiComplete(ScalarFunction):  # type: ignore[misc]
-    """(agent, input, headers) → JSON text `{"reply": …}` or `{"reason": …, "message": …}`."""
+    """(agent, input, the event's headers as JSON) → JSON text `{"reply": …}` or `{"reason": …, "message": …}`."""
 
     def __init__(self, definition: AgentDefinition, job: str) -> None:
         self.definition, self.job = definition, job
@@ -37,18 +37,18 @@ class AiComplete(ScalarFunction):  # type: ignore[misc]
         if hasattr(self, "_loop"):
             self._loop.release()
 
-    def eval(self, agents: Any, inputs: Any, headers: Any) -> Any:
+    def eval(self, agents: Any, inputs: Any, events: Any) -> Any:
         import pandas
 
         answers: list[str | None] = [None] * len(inputs)
         requests, places = [], []
-        for at, (text, pairs) in enumerate(zip(inputs, headers, strict=True)):
+        for at, (text, event) in enumerate(zip(inputs, events, strict=True)):
             row = _object(text)
             if row is None:
                 answers[at] = _failed("prompt_error", "the input of AI_COMPLETE is no JSON object")
                 continue
-            known = {name: bytes(value or b"") for name, value in dict(pairs or {}).items()}
-            requests.append(request(known, "", row, (), self.job))
+            headers = {name: value.encode() for name, value in (_object(event) or {}).items()}
+            requests.append(request(headers, "", row, (), self.job))
             places.append(at)
         outcomes = self._loop.call(
             complete_rows(self.definition, requests, self._model, self._journal)

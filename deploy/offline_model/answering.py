@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy.offline_model import texts
-from deploy.offline_model.extracting import best_fact, plain_key
-from deploy.offline_model.fitting import fitted_number, smallest, varied
+from deploy.offline_model.extracting import best_fact
+from deploy.offline_model.fitting import fitted_number, fitted_text, smallest, varied
 from deploy.offline_model.judging import Judge, score_ranges
 from deploy.offline_model.letters import is_letter, is_subject
 from deploy.offline_model.ranking import likeness
 from deploy.offline_model.reading import Fact, Reading
 from deploy.offline_model.reporting import wanted_count
 from deploy.offline_model.schema import Compiled, Schema, bounds, merged, nullable, type_of
+from deploy.offline_model.text import plain_key
 
 MAX_DEPTH = 8
 MAX_ITEMS = 1_000
@@ -103,13 +104,18 @@ class Answerer:
     # -- objects -----------------------------------------------------------------------------
 
     def _object(self, schema: Schema, place: Place) -> dict[str, Any]:
-        properties = {name: self.schema.resolve(one) for name, one in schema.get("properties", {}).items()}
+        properties = {
+            name: self.schema.resolve(one) for name, one in schema.get("properties", {}).items()
+        }
         required = set(schema.get("required", ()))
         for name in required - properties.keys():
             extra = schema.get("additionalProperties", {})
             properties[name] = self.schema.resolve(extra) if isinstance(extra, dict) else {}
         inside = replace(
-            place, depth=place.depth + 1, siblings=frozenset(properties), verdicts=dict(place.verdicts)
+            place,
+            depth=place.depth + 1,
+            siblings=frozenset(properties),
+            verdicts=dict(place.verdicts),
         )
         made: dict[str, Any] = {}
         self._decide_together(properties, inside, made)
@@ -125,7 +131,9 @@ class Answerer:
     def _is_decision(self, schema: Schema) -> bool:
         return "enum" in schema or "const" in schema or type_of(schema) in _DECISION_TYPES
 
-    def _decide_together(self, properties: Mapping[str, Schema], place: Place, made: dict[str, Any]) -> None:
+    def _decide_together(
+        self, properties: Mapping[str, Schema], place: Place, made: dict[str, Any]
+    ) -> None:
         """A score and a label that the rubric ties together are decided as one."""
         scores = [n for n, s in properties.items() if _is_score(n, s)]
         labels = [n for n, s in properties.items() if _texts_of(s)]
@@ -145,7 +153,9 @@ class Answerer:
             spans = score_ranges(criteria, low, high)
             share = (score - low) / (high - low)
             if spans or any(criteria.values()):
-                choice = self.judge.choose(options, label_name, description, told, score if spans else None, share)
+                choice = self.judge.choose(
+                    options, label_name, description, told, score if spans else None, share
+                )
                 label = choice.label
                 if spans and not any(_has_words(criteria[one]) for one in options):
                     score = _into(score, spans.get(label, (low, high)), share)
@@ -174,14 +184,24 @@ class Answerer:
 
     def _label(self, schema: Schema, place: Place) -> Any:
         options = [one for one in schema["enum"] if isinstance(one, str)]
-        if not options or (schema.get("type") not in (None, "string", ["string", "null"], ["null", "string"])):
-            numbers = [one for one in schema["enum"] if isinstance(one, (int, float)) and not isinstance(one, bool)]
+        if not options or (
+            schema.get("type") not in (None, "string", ["string", "null"], ["null", "string"])
+        ):
+            numbers = [
+                one
+                for one in schema["enum"]
+                if isinstance(one, (int, float)) and not isinstance(one, bool)
+            ]
             if not numbers:
                 return schema["enum"][0]
             score = self.judge.score(place.name, place.description, min(numbers), max(numbers))
             return min(numbers, key=lambda one: (abs(one - score), one))
         fact = best_fact(self.reading, place.name, "", least=0.95)
-        if fact and str(fact.value).lower() in {one.lower() for one in options} and not _told(schema):
+        if (
+            fact
+            and str(fact.value).lower() in {one.lower() for one in options}
+            and not _told(schema)
+        ):
             return next(one for one in options if one.lower() == str(fact.value).lower())
         if len(options) == 1:
             return options[0]
@@ -202,7 +222,9 @@ class Answerer:
         plain = plain_key(place.name)
         if _CONFIDENCE.search(plain) and high is not None and low is not None:
             margin = float(place.verdicts.get("margin", 0.4))
-            return fitted_number(low + (high - low) * max(0.35, min(0.95, 0.55 + 0.5 * margin)), schema)
+            return fitted_number(
+                low + (high - low) * max(0.35, min(0.95, 0.55 + 0.5 * margin)), schema
+            )
         fact = best_fact(self.reading, place.name, place.description, least=0.75)
         if fact is not None and (number := _as_number(fact)) is not None:
             if (low is None or number >= low) and (high is None or number <= high):
@@ -210,7 +232,9 @@ class Answerer:
         if low is not None and high is not None and (_JUDGED.search(plain) or high - low <= 1_000):
             return fitted_number(self.judge.score(place.name, place.description, low, high), schema)
         if _JUDGED.search(plain):
-            return fitted_number(self.judge.score(place.name, place.description, low or 0, high or 100), schema)
+            return fitted_number(
+                self.judge.score(place.name, place.description, low or 0, high or 100), schema
+            )
         near = self._number_near(f"{plain} {place.description}")
         if near is not None:
             return fitted_number(near, schema)
@@ -233,7 +257,10 @@ class Answerer:
         branches = [self.schema.resolve(one) for one in schema[key]]
         constants = [one["const"] for one in branches if "const" in one]
         if len(constants) == len(branches):
-            told = {str(one["const"]): str(one.get("description", one.get("title", ""))) for one in branches}
+            told = {
+                str(one["const"]): str(one.get("description", one.get("title", "")))
+                for one in branches
+            }
             return self._label({**rest, "enum": constants, "x-told": told}, place)
         full = [one for one in branches if type_of(one) != "null"]
         best = max(full, key=lambda one: self._suits(one), default=None)
@@ -262,7 +289,10 @@ class Answerer:
 
     def _list(self, schema: Schema, place: Place) -> list[Any]:
         first = [
-            self.value(one, replace(place, name=f"{place.name} {number}", depth=place.depth + 1, number=number))
+            self.value(
+                one,
+                replace(place, name=f"{place.name} {number}", depth=place.depth + 1, number=number),
+            )
             for number, one in enumerate(schema.get("prefixItems", ()))
         ]
         if first and "items" not in schema:
@@ -272,7 +302,9 @@ class Answerer:
         if isinstance(item.get("enum"), list):
             return self._labels(item, least, most, place)
         kind = type_of(item)
-        if kind in ("", "string") and not (item.keys() & {"anyOf", "oneOf", "format", "pattern", "const"}):
+        if kind in ("", "string") and not (
+            item.keys() & {"anyOf", "oneOf", "format", "pattern", "const"}
+        ):
             made = texts.listed(self.reading, schema, item, place, self._count(schema, place, 3))
         else:
             made = self._items(schema, item, place)
@@ -280,7 +312,11 @@ class Answerer:
 
     def _items(self, schema: Schema, item: Schema, place: Place) -> list[Any]:
         rows = _rows(self.reading, place.name) if type_of(item) == "object" else []
-        count = self._count(schema, place, len(rows) or 3) if not rows else min(len(rows), schema.get("maxItems", 50))
+        count = (
+            self._count(schema, place, len(rows) or 3)
+            if not rows
+            else min(len(rows), schema.get("maxItems", 50))
+        )
         names = frozenset(item.get("properties", {}))
         if not rows and not (any(is_letter(n, "", names) or is_subject(n, names) for n in names)):
             count = min(count, max(schema.get("minItems", 0), len(self.reading.passages), 1))
@@ -299,7 +335,10 @@ class Answerer:
         about = wanted_count(place.description, _LIST_WORDS)
         if about is None:
             noun = plain_key(place.name).rstrip("s").split()[-1:] or ["item"]
-            about = wanted_count(self.reading.instruction_text[:8_000], re.escape(noun[0]) if noun[0] != "email" else "e-?mail")
+            about = wanted_count(
+                self.reading.instruction_text[:8_000],
+                re.escape(noun[0]) if noun[0] != "email" else "e-?mail",
+            )
         if about is None:
             about = max(usual, least) if most == MAX_ITEMS else min(most, max(usual, least))
         return int(max(least, min(about, most)))
@@ -322,10 +361,15 @@ class Answerer:
             if not (schema.get("uniqueItems") and one in found):
                 found.append(one)
         while len(found) < min(least, MAX_ITEMS):
-            one = made[len(found) % len(made)] if made else smallest(item, self.schema.root)
+            one = made[len(found) % len(made)] if made else self._nothing(item)
             number = len(found)
-            found.append(varied(one, number, item) if schema.get("uniqueItems") or isinstance(one, str) and "enum" not in item and "pattern" not in item and "format" not in item else one)
+            repeated = schema.get("uniqueItems") and one in found
+            found.append(varied(one, number, item) if repeated else one)
         return found[:most]
+
+    def _nothing(self, item: Schema) -> Any:
+        least = smallest(item, self.schema.root)
+        return fitted_text("Nothing more is known.", item) if least == "" else least
 
 
 def _described(schema: Schema, name: str) -> str:
@@ -338,7 +382,9 @@ def _tells(value: Any) -> bool:
 
 def _told(schema: Schema) -> dict[str, str]:
     """What a schema says of each of its labels, if it does."""
-    told = schema.get("x-told") or schema.get("enumDescriptions") or schema.get("x-enum-descriptions")
+    told = (
+        schema.get("x-told") or schema.get("enumDescriptions") or schema.get("x-enum-descriptions")
+    )
     if isinstance(told, list):
         told = dict(zip(map(str, schema["enum"]), map(str, told), strict=False))
     known = {str(one) for one in schema["enum"]}
@@ -346,7 +392,10 @@ def _told(schema: Schema) -> dict[str, str]:
 
 
 def _texts_of(schema: Schema) -> bool:
-    return isinstance(schema.get("enum"), list) and len([o for o in schema["enum"] if isinstance(o, str)]) > 1
+    return (
+        isinstance(schema.get("enum"), list)
+        and len([o for o in schema["enum"] if isinstance(o, str)]) > 1
+    )
 
 
 def _is_score(name: str, schema: Schema) -> bool:
@@ -354,7 +403,11 @@ def _is_score(name: str, schema: Schema) -> bool:
     plain = plain_key(name)
     if type_of(schema) not in ("integer", "number") or low is None or high is None or low >= high:
         return False
-    return _JUDGED.search(plain) is not None and _CONFIDENCE.search(plain) is None and "enum" not in schema
+    return (
+        _JUDGED.search(plain) is not None
+        and _CONFIDENCE.search(plain) is None
+        and "enum" not in schema
+    )
 
 
 def _has_words(criteria: list[Any]) -> bool:
@@ -396,7 +449,11 @@ def _rows(reading: Reading, name: str) -> list[Reading]:
                 rows.setdefault(fact.path[: depth + 1], []).append(fact)
                 break
     return [
-        replace(reading, facts=facts, passages=[p for p in reading.passages if any(p.text in str(f.value) for f in facts)])
+        replace(
+            reading,
+            facts=facts,
+            passages=[p for p in reading.passages if any(p.text in str(f.value) for f in facts)],
+        )
         for facts in rows.values()
     ]
 

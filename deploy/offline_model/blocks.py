@@ -29,7 +29,8 @@ Kind = Literal["json", "pair", "heading", "open", "close", "prose", "gap"]
 
 @dataclass(frozen=True)
 class Block:
-    """`key` is a pair's key, a heading's words, a tag's name or what stands before a JSON value."""
+    """`key` is a pair's key, a heading's words, a tag's name or a JSON value's label; `text` a pair's
+    value, a line of prose or the line before a JSON value."""
 
     kind: Kind
     text: str = ""
@@ -49,7 +50,8 @@ def blocks(text: str) -> Iterator[Block]:
         else:
             yield from _lines(before)
             label_words = ""
-        yield Block("json", key=label_words, value=value)
+        line_before = before.rstrip(" \n`*").rpartition("\n")[2].strip()
+        yield Block("json", text=line_before, key=label_words, value=value)
         at = end
     yield from _lines(text[at:])
 

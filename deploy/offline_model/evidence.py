@@ -90,7 +90,7 @@ class Evidence:
         else:
             said += 0.8 * denied
         if said > 0:
-            return 1.0 - 0.45 * math.exp(-(said - 1.0) * 0.8) if said >= 1 else 0.55 * said
+            return 1.0 - 0.3 * math.exp(-(said - 1.0) * 0.8) if said >= 1 else 0.7 * said
         return -0.6 if denied > 0 and polar else 0.0
 
     def unit(self, unit: Unit) -> float:
@@ -117,19 +117,26 @@ class Evidence:
             if idea.polarity == 0:
                 continue
             strength = self.idea(name) * abs(idea.polarity)
-            if (strength > 0) == (idea.polarity > 0):
-                favourable += abs(strength)
+            if strength > 0 and idea.polarity > 0:
+                favourable += strength
+            elif strength > 0:
+                unfavourable += strength
+            elif idea.polarity > 0:
+                unfavourable -= 0.4 * strength
             else:
-                unfavourable += abs(strength)
+                favourable -= 0.4 * strength
         return favourable, unfavourable
 
     def gravity(self) -> float:
         """How grave the data is, 0 to 1: the gravest ideas count most."""
         graves = sorted(
-            (max(self.idea(name), 0.0) * idea.gravity / 4 for name, idea in self.ideas.items()),
+            (
+                max(self.idea(name), 0.0) ** 0.5 * idea.gravity / 4
+                for name, idea in self.ideas.items()
+            ),
             reverse=True,
         )
-        return 1 - math.prod(1 - 0.75 * one for one in graves[:4])
+        return 1 - math.prod(1 - 0.85 * one for one in graves[:4])
 
 
 @lru_cache(maxsize=4_096)

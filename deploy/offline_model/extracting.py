@@ -13,10 +13,12 @@ from functools import lru_cache
 from deploy.offline_model.lexicon import ideas_of
 from deploy.offline_model.patterns import compiled_pattern
 from deploy.offline_model.reading import Fact, Reading
-from deploy.offline_model.text import STOP, stem, stems, words
+from deploy.offline_model.text import STOP, plain_key, stem, stems, words
 
 EMAIL = re.compile(r"[\w.+'-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}")
-URL = re.compile(r"https?://[^\s<>\"'(){}\[\]]{3,400}|\bwww\.[\w-]+(?:\.[\w-]+)+[^\s<>\"'(){}\[\],]*")
+URL = re.compile(
+    r"https?://[^\s<>\"'(){}\[\]]{3,400}|\bwww\.[\w-]+(?:\.[\w-]+)+[^\s<>\"'(){}\[\],]*"
+)
 DOMAIN = re.compile(r"\b(?:[a-z0-9-]{1,63}\.)+(?:[a-z]{2,24})\b", re.IGNORECASE)
 _FORMATS = {
     "email": EMAIL,
@@ -24,7 +26,9 @@ _FORMATS = {
     "uri": re.compile(r"https?://[^\s<>\"'(){}\[\]]{3,400}"),
     "url": URL,
     "date": re.compile(r"\b\d{4}-\d{2}-\d{2}\b"),
-    "date-time": re.compile(r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"),
+    "date-time": re.compile(
+        r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
+    ),
     "time": re.compile(r"\b\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?"),
     "uuid": re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
     "ipv4": re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b"),
@@ -32,9 +36,13 @@ _FORMATS = {
 }
 _FORMATS["uri-reference"] = _FORMATS["iri"] = _FORMATS["uri"]
 MAX_SCANNED_CHARS = 200_000
-_PERSON = re.compile(r"^(?:(?:Dr|Mr|Mrs|Ms|Prof)\.? )?[^\W\d_][\w'’.-]*(?: [^\W\d_][\w'’.-]*){0,4}$")
+_PERSON = re.compile(
+    r"^(?:(?:Dr|Mr|Mrs|Ms|Prof)\.? )?[^\W\d_][\w'’.-]*(?: [^\W\d_][\w'’.-]*){0,4}$"
+)
 _SIGNED = re.compile(r"(?:regards|best|thanks|thank you|cheers|sincerely|greetings)[,!]?\s+((?:[A-Z][\w'’-]+ ?){1,3})$", re.I)  # fmt: skip
-_I_AM = re.compile(r"\b(?:I am|I'm|my name is|this is) ((?:[A-Z][\w'’-]+ ?){1,3})(?=,|\.| from| at| and|$)")
+_I_AM = re.compile(
+    r"\b(?:I am|I'm|my name is|this is) ((?:[A-Z][\w'’-]+ ?){1,3})(?=,|\.| from| at| and|$)"
+)
 _FROM_COMPANY = re.compile(r"\b(?:from|at|for|with) ((?:[A-Z][\w&.-]*)(?: (?:[A-Z][\w&-]*|&))*)")
 _IS_TITLE = re.compile(r"\b(?:I am|I'm)(?: the| an?)? ((?:[A-Za-z/&-]+ ){0,4}?(?:manager|director|engineer|officer|lead|head of [\w ]+|VP[\w ]*|CTO|CEO|CIO|CFO|founder|owner|analyst|student|developer|architect|administrator|consultant|teacher|nurse|doctor))\b")  # fmt: skip
 
@@ -70,6 +78,13 @@ _ROLES: dict[str, tuple[str, ...]] = {
 
 def party(reading: Reading) -> Party:
     """Who the data is about, from its fields first and its prose second."""
+    if "party" not in reading.memo:
+        reading.memo["party"] = _party(reading)
+    known: Party = reading.memo["party"]
+    return known
+
+
+def _party(reading: Reading) -> Party:
     found = {role: _by_role(reading, role, keys) for role, keys in _ROLES.items()}
     if not found["name"]:
         first, last = _exact(reading, "first name"), _exact(reading, "last name")
@@ -86,15 +101,15 @@ def party(reading: Reading) -> Party:
 
 def _by_role(reading: Reading, role: str, keys: tuple[str, ...]) -> str:
     for wanted in keys:
-        for fact in reading.facts:
-            if plain_key(fact.key) == wanted and _plays(role, fact):
+        for fact in reading.by_key.get(wanted, ()):
+            if _plays(role, fact):
                 return str(fact.value).strip()
     return ""
 
 
 def _exact(reading: Reading, wanted: str) -> str:
-    for fact in reading.facts:
-        if plain_key(fact.key) == wanted and isinstance(fact.value, str):
+    for fact in reading.by_key.get(wanted, ()):
+        if isinstance(fact.value, str):
             return fact.value
     return ""
 
@@ -114,13 +129,6 @@ def _plays(role: str, fact: Fact) -> bool:
     if role == "title":
         return fact.source == "user" and len(value.split()) <= 10 and "?" not in value
     return len(value.split()) <= 8 and "@" not in value
-
-
-@lru_cache(maxsize=16_384)
-def plain_key(key: str) -> str:
-    """ "companyName", "company_name" and "Company name" → "company name"."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", key)
-    return re.sub(r"[\W_]+", " ", spaced).strip().lower()
 
 
 def formatted(reading: Reading, kind: str) -> Iterator[str]:
@@ -200,7 +208,9 @@ def _name_fit(key: str, name: str) -> float:
     return 0.35 * len(ours & theirs) / len(ours | theirs)
 
 
-_VAGUE = frozenset({"nam", "name", "type", "text", "value", "id", "number", "date", "titl", "title"})
+_VAGUE = frozenset(
+    {"nam", "name", "type", "text", "value", "id", "number", "date", "titl", "title"}
+)
 
 
 def _name_stems(key: str) -> tuple[str, ...]:

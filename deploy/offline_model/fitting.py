@@ -42,7 +42,9 @@ def fitted_number(value: float, schema: Schema) -> float | int:
         return int(value) if whole or float(value).is_integer() else round(value, 10)
     if whole:
         return int(round(value))
-    return round(value, 4) if low is None or high is None or low <= round(value, 4) <= high else value
+    return (
+        round(value, 4) if low is None or high is None or low <= round(value, 4) <= high else value
+    )
 
 
 def fitted_text(text: str, schema: Schema) -> str:
@@ -70,7 +72,9 @@ def smallest(schema: Any, root: Schema, depth: int = 0) -> Any:
     for key in ("anyOf", "oneOf"):
         if branches := schema.get(key):
             rest = {k: v for k, v in schema.items() if k != key}
-            easy = min(branches, key=lambda one: (depth > 3) and type_of(resolve(one, root)) != "null")
+            easy = min(
+                branches, key=lambda one: (depth > 3) and type_of(resolve(one, root)) != "null"
+            )
             return smallest(merged(resolve(easy, root), rest), root, depth + 1)
     kind = type_of(schema)
     if depth > MAX_DEPTH and nullable(schema):

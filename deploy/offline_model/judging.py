@@ -32,13 +32,14 @@ _PLACES: dict[str, float] = {
         0.02: "disqualify disqualified reject rejected decline deny denied discard drop spam worst cold unqualified ignore fail failed sell avoid terrible trivial informational info p5 sev5 never",
         0.15: "low minor poor weak p4 sev4 negative unlikely small bad cosmetic slow backlog",
         0.3: "below fair nurture p3 maybe waitlist monitor watch hold wait lukewarm later",
-        0.5: "medium moderate normal average neutral mixed warm review partial standard sev3 mid uncertain",
+        0.5: "medium moderate normal average neutral mixed warm review partial investigate further conditional caution standard sev3 mid uncertain",
         0.75: "good above major elevated sev2 p2 likely interested important",
         0.85: "high strong positive hot large urgent engage pursue accept approve approved qualified qualify pass hire buy invest advance proceed contact",
         1.0: "critical severe excellent blocker sev1 p1 p0 highest best emergency extreme outstanding perfect certain immediate",
     }.items()
     for word in listed.split()
 }  # fmt: skip
+NEXT_TO_NOTHING = 10
 _GRAVE = re.compile(
     r"severity|urgen|priorit|risk|impact|threat|danger|critical|grav|alarm|escalat|triage|emergenc|incident",
     re.I,
@@ -100,12 +101,15 @@ class Judge:
         for label in labels:
             support = self._label_support(label, found[label], shared, score, own=not ordinal)
             if ordinal and label in placed:
-                clarity = 0.5 if found[label] else 1.0
+                clarity = 0.7 if found[label] else 1.0
                 support += clarity * (0.5 - abs(level - placed[label]))
             supports[label] = support
         best = max(labels, key=lambda label: supports[label])
         if supports[best] < 0.3 and not ordinal:
-            best = next((one for one in labels if _is_rest(one, found[one])), best)
+            usual = [one for one in labels if _is_rest(one, found[one])]
+            if not usual and supports[best] < 0.15:
+                usual = [one for one in labels if not _is_bad_news(one)]
+            best = next(iter(usual), best)
         others = [supports[one] for one in labels if one != best]
         return Choice(best, supports, supports[best] - max(others, default=0.0))
 
@@ -122,7 +126,7 @@ class Judge:
         if not values:
             return 0.28 if _is_rest(label, criteria) else 0.8 * by_name
         best, mean = max(values), sum(values) / len(values)
-        support = 0.75 * best + 0.25 * mean + 0.3 * max(by_name, 0.0)
+        support = 0.75 * best + 0.25 * mean + 0.45 * max(by_name, 0.0)
         if _is_rest(label, criteria):
             support = max(support, 0.28)
         return support if min(values) > -0.9 else min(support, min(values))
@@ -132,13 +136,19 @@ class Judge:
     ) -> float:
         """How far the data meets a criterion, about -1 to 1."""
         values: list[float] = []
+        absent: list[float] = []
         bound: list[float] = []
         for clause in one.clauses:
             numeric = self._numeric(clause, score)
             if numeric is not None:
                 bound.append(numeric)
             elif clause.units and not clause.conditions:
-                values.append(self._clause(clause, shared or {}))
+                (absent if clause.negative else values).append(self._clause(clause, shared or {}))
+        if absent:
+            met = max(values, default=1.0) > 0.15
+            values += (
+                absent if met else [0.5 * value if 0 < value < 0.8 else value for value in absent]
+            )
         value = 0.0
         if values:
             best, mean = max(values), sum(values) / len(values)
@@ -158,7 +168,8 @@ class Judge:
         value = max(-0.8, min(1.0, found / (1 + 0.5 * (total - 1)))) if total > 1 else found
         if not clause.negative:
             return value
-        return 0.9 if value < -0.2 else 0.4 - 1.2 * value
+        absent = 0.75 if self.evidence.size < NEXT_TO_NOTHING else 0.4
+        return 0.9 if value < -0.2 else absent - 1.2 * value
 
     def _numeric(self, clause: Clause, score: float | None) -> float | None:
         """1 or -1 where a number decides the clause, None where there is none."""
@@ -183,40 +194,53 @@ class Judge:
         """Where the data stands on a scale, 0 to 1: how grave, how friendly or how promising."""
         about = f"{name} {description}"
         favourable, unfavourable = self.evidence.leaning()
-        if _GRAVE.search(name) or (_GRAVE.search(description) and not re.search("score|fit|rating", name)):
+        if _GRAVE.search(name) or (
+            _GRAVE.search(description) and not re.search("score|fit|rating", name)
+        ):
             easing = 0.3 * max(self.evidence.idea("minor"), self.evidence.idea("early_stage"), 0.0)
-            easing += 0.15 * max(self.evidence.idea("question"), self.evidence.idea("feature_request"), 0.0)
-            return _unit(self.evidence.gravity() - easing)
+            easing += 0.15 * max(
+                self.evidence.idea("question"), self.evidence.idea("feature_request"), 0.0
+            )
+            grave = self.evidence.gravity() - easing
+            if re.search("risk", name, re.I):
+                grave = 0.5 * grave + 0.5 * unfavourable / (favourable + unfavourable + 1)
+            return _unit(grave)
         if _SENTIMENT.search(about):
             return _unit(0.5 + 0.5 * math.tanh((favourable - unfavourable) / 2.5))
         return self._promise(favourable, unfavourable, description)
 
     def _promise(self, favourable: float, unfavourable: float, description: str) -> float:
-        for_it = 1 - math.exp(-favourable / 5)
-        against = 1 - math.exp(-unfavourable / 3.5)
+        balance = math.tanh((favourable - 1.3 * unfavourable) / 6)
         asked = criterion(description)
         met = max(self.support(asked), 0.0) if asked.clauses else 0.0
         rich = min(self.evidence.size / 60, 1.0)
-        return _unit(0.2 + 0.55 * for_it + 0.15 * rich + 0.15 * met - 0.75 * against)
+        rich -= 0.6 if self.evidence.size < NEXT_TO_NOTHING else 0.0
+        return _unit(0.25 + 0.52 * balance + 0.25 * rich + 0.1 * met)
 
     def score(self, name: str, description: str, low: float, high: float) -> float:
         """A number between the bounds, from points, bands or the level."""
         level = self.level(name, description)
         lines = [*self.lines, *sentences(description)]
         if rules := points(lines):
-            total = sum(
-                rule.points * _unit(1.5 * self.support(rule.criterion)) for rule in rules
-            )
+            total = sum(rule.points * _unit(1.5 * self.support(rule.criterion)) for rule in rules)
             most = sum(rule.points for rule in rules if rule.points > 0) or 1.0
             return max(low, min(high, low + total * (high - low) / max(most, high - low)))
-        if found := bands(lines, low, high):
+        found = bands(lines, low, high)
+        if found and any(band.low < band.high for band in found) or len(found) > (high - low) / 2:
             best = max(
                 found,
-                key=lambda band: self.support(band.criterion)
-                - 0.5 * abs((band.low + band.high) / 2 - low - level * (high - low)) / (high - low),
+                key=lambda band: (
+                    self.support(band.criterion)
+                    - 0.5
+                    * abs((band.low + band.high) / 2 - low - level * (high - low))
+                    / (high - low)
+                ),
             )
             return best.low + level * (best.high - best.low)
-        if _RANKS_DOWN.search(f"{description} {self.reading.instruction_text[:8_000]}") and high <= 10:
+        if (
+            _RANKS_DOWN.search(f"{description} {self.reading.instruction_text[:8_000]}")
+            and high <= 10
+        ):
             level = 1 - level
         return low + level * (high - low)
 
@@ -250,7 +274,9 @@ def label_place(label: str) -> float | None:
     low = label.lower().strip()
     if low in ("1", "2", "3", "4", "5"):
         return (int(low) - 1) / 4
-    places = [_PLACES[one] for word in words(low.replace("_", " ")) if (one := stem(word)) in _PLACES]
+    places = [
+        _PLACES[one] for word in words(low.replace("_", " ")) if (one := stem(word)) in _PLACES
+    ]
     if not places:
         return None
     return max(places) if len(places) > 1 else places[0]
@@ -272,6 +298,12 @@ def score_ranges(
 
 def _is_rest(label: str, criteria: Sequence[Criterion]) -> bool:
     return is_rest_label(label) or any(one.rest for one in criteria)
+
+
+def _is_bad_news(label: str) -> bool:
+    """A label such as "spam", which holds only where something speaks for it."""
+    named = units(label.replace("_", " "), negation=False)
+    return any(idea.polarity < 0 for unit in named for idea in unit.ideas)
 
 
 def _shared_words(criteria: Mapping[str, Sequence[Criterion]]) -> dict[str, int]:

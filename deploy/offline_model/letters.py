@@ -10,12 +10,13 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from deploy.offline_model.extracting import Party, party, plain_key
+from deploy.offline_model.extracting import Party, party
+from deploy.offline_model.lexicon import ideas_of
 from deploy.offline_model.perspective import as_sentence, lower_first, opening, to_you, upper_first
 from deploy.offline_model.ranking import likeness, ranked, worth
 from deploy.offline_model.reading import Reading
 from deploy.offline_model.reporting import fits_words, topic_of, wanted_count
-from deploy.offline_model.text import key_phrases, shorten
+from deploy.offline_model.text import key_phrases, plain_key, shorten
 
 MOVES: dict[str, dict[str, str]] = {
     "introduce": {
@@ -61,6 +62,9 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 _REPLYING = re.compile(r"support|customer service|help ?desk|ticket|complaint|success team|service agent|reply to the (?:customer|message|ticket)", re.I)  # fmt: skip
 
 
+_NOT_TOPICS = frozenset({"budget", "timeline", "purchase_intent", "early_stage"})
+
+
 @dataclass
 class Letter:
     """Letter `number` of `total`, about what the property's description asks."""
@@ -91,13 +95,28 @@ class Letter:
     @cached_property
     def taken_up(self) -> list[str]:
         """Sentences of the other side that letters may take up, best first."""
+        key = ("taken up", self.asked)
+        if key not in self.reading.memo:
+            self.reading.memo[key] = self._from_them()
+        known: list[str] = self.reading.memo[key]
+        return known
+
+    def _from_them(self) -> list[str]:
         from_them = [
             one.text
             for one in ranked(self.reading, f"project need problem {self.asked}", 12)
             if one.source == "user" and worth(one.text) > -0.4 and not _is_report(one.key)
         ]
+        from_them = [
+            one
+            for one in from_them
+            if len(one.split()) > 3 and not re.match(r"no\b|not\b", one, re.I)
+        ]
+        from_them.sort(key=lambda one: 0.5 * ("budget" in ideas_of(one)) + 0.5 * one.endswith("?"))
         return from_them or [
-            one.text for one in ranked(self.reading, self.asked, 6) if not re.search(r"\byou", one.text, re.I)
+            one.text
+            for one in ranked(self.reading, self.asked, 6)
+            if not re.search(r"\byou", one.text, re.I)
         ]
 
     @cached_property
@@ -106,6 +125,8 @@ class Letter:
         phrases: list[str] = []
         for text in self.taken_up[:4]:
             for phrase in key_phrases(text)[:3]:
+                if ideas_of(phrase) & _NOT_TOPICS:
+                    continue
                 fresh = phrase.lower() not in map(str.lower, phrases)
                 if fresh and not {word.lower() for word in phrase.split()} <= known:
                     phrases.append(phrase)
@@ -117,12 +138,25 @@ class Letter:
             return phrases[self.number % min(len(phrases), 4)]
         return topic_of(self.reading, self.asked, self.number)
 
+    @cached_property
+    def told_topic(self) -> str:
+        """The topic as it stands in a sentence to them: "your Oracle warehouse"."""
+        if not self.topic:
+            return ""
+        theirs = re.compile(rf"\b(?:our|my|their)\s+{re.escape(self.topic)}\b", re.I)
+        topic = lower_first(self.topic)
+        return f"your {topic}" if any(theirs.search(text) for text in self.taken_up) else topic
+
     def subject(self) -> str:
         topic = re.sub(r"^re:\s*", "", self.topic, flags=re.I)
         firm = self.who.company
         pattern = MOVES[self.move]["subject"]
         if not topic:
-            line = f"{firm} and {self.reading.persona.organisation}" if firm and self.reading.persona.organisation else ""
+            line = (
+                f"{firm} and {self.reading.persona.organisation}"
+                if firm and self.reading.persona.organisation
+                else ""
+            )
             line = line or (f"A question about {firm}" if firm else "Your message")
             return line if self.number == 0 else f"{line} ({self.number + 1})"
         if "{firm}" in pattern and (not firm or firm.lower() in topic.lower()):
@@ -134,12 +168,22 @@ class Letter:
         return upper_first(pattern.format(topic=topic, firm=firm, name=name))
 
     def body(self) -> str:
-        parts = [self._greeting(), self._first_paragraph(), self._middle(), self._close(), self._sign_off()]
+        parts = [
+            self._greeting(),
+            self._first_paragraph(),
+            self._middle(),
+            self._close(),
+            self._sign_off(),
+        ]
         most = wanted_count(f"{self.asked} {self.reading.instruction_text[:4_000]}", "words?")
         if most:
             room = most - sum(len(parts[i].split()) for i in (0, 3, 4))
             parts[1] = fits_words(parts[1], max(room, 12))
-            parts[2] = fits_words(parts[2], room - len(parts[1].split())) if room - len(parts[1].split()) > 8 else ""
+            parts[2] = (
+                fits_words(parts[2], room - len(parts[1].split()))
+                if room - len(parts[1].split()) > 8
+                else ""
+            )
         return "\n\n".join(part for part in parts if part)
 
     def _greeting(self) -> str:
@@ -148,27 +192,31 @@ class Letter:
     def _first_paragraph(self) -> str:
         move = MOVES[self.move]
         firm = self.who.company or "your side"
-        topic = lower_first(self.topic) if self.topic else "your plans"
+        topic = self.told_topic or "your plans"
         first = move["open"].format(topic=topic, firm=firm)
         ours = [text for text in (opening(one) for one in self._mine()) if text]
-        if not ours and self.who.company:
+        if not ours and self.who.company and self.number == 0:
             ours = [f"I am writing to you because of your work at {self.who.company}."]
-        return " ".join([first, *ours[: 2 if self.total == 1 else 1]])
+        ours = ours[: 2 if self.total == 1 else 1]
+        if len(ours) == 2 and ours[0][:18] == ours[1][:18] == "You mentioned that":
+            ours[1] = "You also wrote that" + ours[1][18:]
+        return " ".join([first, *ours])
 
     def _mine(self) -> list[str]:
         """The sentences that this letter of the series takes up."""
         texts = self.taken_up
-        if self.total == 1 or len(texts) <= 1:
+        if self.total == 1:
             return texts
-        start = self.number % len(texts)
-        return texts[start:] + texts[:start]
+        return texts[self.number :]
 
     def _middle(self) -> str:
         said = [as_sentence(text) for text in self._offer()]
         noted = self._points()
         if noted and self.move != "reply":
-            said.append("What I noted for our talk:" if self.number == 0 else "One more note:")
-            lines = noted[:3] if self.total == 1 else noted[self.number % len(noted) :][:1]
+            said.append("I noted this for our talk:" if self.number == 0 else "One more note:")
+            lines = noted[:3] if self.total == 1 else noted[self.number : self.number + 1]
+            if not lines:
+                return " ".join(said[:-1])
             return " ".join(said) + "\n" + "\n".join(f"- {line}" for line in lines)
         return " ".join(said)
 
@@ -180,23 +228,32 @@ class Letter:
         best = sorted(told, key=lambda one: -likeness(need, one))
         if not best:
             return []
-        count = 2 if self.total == 1 else 1
-        start = self.number % len(best) if self.total > 1 else 0
-        return (best[start:] + best[:start])[:count]
+        chosen = best[:2] if self.total == 1 else best[self.number : self.number + 1]
+        house = self.reading.persona.organisation
+        return [re.sub(r"^(?:It|This)\b", house or "It", one) for one in chosen]
 
     def _points(self) -> list[str]:
         found = []
         for fact in self.reading.facts:
             names = " ".join(plain_key(part) for part in fact.path)
-            if re.search(r"\bpoints?\b|highlights?|hooks?\b", names) and isinstance(fact.value, str):
+            if re.search(r"\bpoints?\b|highlights?|hooks?\b", names) and isinstance(
+                fact.value, str
+            ):
                 told = to_you(fact.value)
-                if not any(likeness(told, text) > 0.6 for text in self.taken_up[:2]):
+                about_person = self.who.name and self.who.name in told
+                if (
+                    not about_person
+                    and "ask" not in told[:9]
+                    and not any(likeness(told, text) > 0.6 for text in self.taken_up[:2])
+                ):
                     found.append(as_sentence(told))
         return found
 
     def _close(self) -> str:
-        topic = lower_first(self.topic) if self.topic else "this"
-        return MOVES[self.move]["close"].format(topic=topic, firm=self.who.company or "your company")
+        topic = self.told_topic or "this"
+        return MOVES[self.move]["close"].format(
+            topic=topic, firm=self.who.company or "your company"
+        )
 
     def _sign_off(self) -> str:
         signature = self.reading.persona.signature()
@@ -205,7 +262,10 @@ class Letter:
 
 def _is_report(key: str) -> bool:
     """Fields that hold notes about the other side, not words of theirs."""
-    return re.search(r"context|report|summary|notes?|analysis|points?|reason", plain_key(key)) is not None
+    return (
+        re.search(r"context|report|summary|notes?|analysis|points?|reason", plain_key(key))
+        is not None
+    )
 
 
 def _told_of(text: str, number: int) -> str:
@@ -225,7 +285,9 @@ def is_letter(name: str, description: str, siblings: frozenset[str]) -> bool:
     plain = plain_key(name)
     if re.search(r"\b(?:body|e ?mail text|email|letter|message body|reply text|draft)\b", plain):
         return "format" not in description or "body" in plain
-    mailing = re.search(r"e-?mail|letter|message to|reply to the (?:customer|person|lead)", description, re.I)
+    mailing = re.search(
+        r"e-?mail|letter|message to|reply to the (?:customer|person|lead)", description, re.I
+    )
     if plain in ("message", "content", "text", "reply", "response", "draft reply"):
         return bool(mailing) or "subject" in siblings
     return False
@@ -236,5 +298,3 @@ def is_subject(name: str, siblings: frozenset[str]) -> bool:
     return plain in ("subject", "subject line", "email subject") or (
         plain == "title" and bool(siblings & {"body", "message"})
     )
-
-

@@ -16,7 +16,9 @@ from deploy.offline_model.text import NEGATORS, STOP, stem, words
 
 LONGEST_PHRASE = 5
 _HEAD = re.compile(r"^(\w+)((?:\s+[+-]\d)?(?:\s+!\d)?)$")
-_SCOPE_END = re.compile(r"[.;:!?\n]+(?:\s|$)|\n|\s+[-–—]\s+|\b(?:but|however|although|though)\b", re.I)
+_SCOPE_END = re.compile(
+    r"[.;:!?\n]+(?:\s|$)|\n|\s+[-–—]\s+|\b(?:but|however|although|though)\b", re.I
+)
 _SCOPE_WORDS = 5
 
 
@@ -57,6 +59,15 @@ def cues() -> Cues:
     return {cue: tuple(ideas) for cue, ideas in found.items()}
 
 
+@lru_cache(maxsize=1)
+def _longest_from() -> dict[str, int]:
+    """For each stem that begins a cue, the length of the longest cue that it begins."""
+    found: dict[str, int] = {}
+    for cue in cues():
+        found[cue[0]] = max(found.get(cue[0], 0), len(cue))
+    return found
+
+
 def _idea(head: str) -> Idea:
     match = _HEAD.match(head.strip())
     if match is None:
@@ -95,7 +106,8 @@ def _scope_units(raw: list[str], offset: int, negation: bool) -> Iterator[Unit]:
 
 
 def _longest_cue(table: Cues, stemmed: list[str], at: int) -> tuple[int, tuple[Idea, ...]]:
-    for size in range(min(LONGEST_PHRASE, len(stemmed) - at), 0, -1):
+    longest = _longest_from().get(stemmed[at], 0)
+    for size in range(min(longest, len(stemmed) - at), 0, -1):
         ideas = table.get(tuple(stemmed[at : at + size]))
         if ideas is not None:
             return size, ideas

@@ -10,7 +10,9 @@ import re
 from dataclasses import dataclass
 
 _ROLE = re.compile(r"\byou(?:'re| are)(?: acting as)?(?: an?| the| our)?\s+([^.;:\n]{3,120})", re.I)
-_GOAL = re.compile(r"\b(?:your|the) (?:goal|job|task|mission|aim) is(?: to)?\s+([^.\n]{3,200})", re.I)
+_GOAL = re.compile(
+    r"\b(?:your|the) (?:goal|job|task|mission|aim) is(?: to)?\s+([^.\n]{3,200})", re.I
+)
 _NAMED = re.compile(r"\b[Yy]ou(?:'re| are) ((?:[A-Z][\w'’-]+ ?){1,3})(?:,| from | at | of )")
 _NAME_IS = re.compile(r"\byour name is ((?:[A-Z][\w'’-]+ ?){1,3})", re.I)
 _SIGN = re.compile(
@@ -20,7 +22,10 @@ _SIGN = re.compile(
 )
 _AT = re.compile(r"\b(?:at|for|of|from|with) ((?:[A-Z][\w&.'-]*)(?: (?:[A-Z][\w&.'-]*))*)")
 _HOUSE = re.compile(r"^(?:the )?([A-Z][\w&-]*(?: [A-Z][\w&-]*){0,2}),? (?:is|are|helps?|sells?|provides?|makes?|offers?|builds?|develops?)\b")  # fmt: skip
-_LINE = re.compile(r"^\W*(role|goal|persona|name|company|organi[sz]ation|sender|signature)\W*[:=]\W*(.+)$", re.I | re.M)  # fmt: skip
+_LINE = re.compile(
+    r"^[ \t*#-]{0,8}(role|goal|persona|name|company|organi[sz]ation|sender|signature)[ \t*]{0,4}[:=][ \t*]{0,4}(.+)$",
+    re.I | re.M,
+)
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,30 @@ def persona(instructions: str) -> Persona:
         sign = sign_match.group(1).strip()
     if sign:
         name = re.split(r",| from | at | of ", sign)[0].strip()
-    organisation = lines.get("company") or lines.get("organisation") or lines.get("organization") or ""
-    organisation = organisation or _after_preposition(sign) or _after_preposition(role) or _house(text)
+    organisation = (
+        lines.get("company") or lines.get("organisation") or lines.get("organization") or ""
+    )
+    organisation = (
+        organisation or _after_preposition(sign) or _after_preposition(role) or _house(text)
+    )
     if "," in role:
         role = _without_name(role, name)
+    role = _ADJECTIVES.sub("", role)
     return Persona(role.strip(" .,"), name, organisation.strip(" .,"), goal.strip(" ."))
+
+
+_ADJECTIVES = re.compile(r"^(?:(?:friendly|helpful|expert|experienced|careful|polite|professional|skilled|seasoned|world-class|top|diligent|concise)[ ,]+(?:and )?)+", re.I)  # fmt: skip
 
 
 def _role(text: str) -> str:
     for match in _ROLE.finditer(text):
         role = match.group(1).strip()
-        if not re.match(r"(?:to|not|going|given|asked|free|allowed|responsible|able|about)\b", role, re.I):
-            role = re.split(r"\s+(?:who|that|which|and (?:your|you)|responsible|with the goal)\b", role)[0]
+        if not re.match(
+            r"(?:to|not|going|given|asked|free|allowed|responsible|able|about)\b", role, re.I
+        ):
+            role = re.split(
+                r"\s+(?:who|that|which|and (?:your|you)|responsible|with the goal)\b", role
+            )[0]
             return role
     return ""
 

@@ -36,7 +36,14 @@ _FINITE = re.compile(
     r"|failed|stopped|started|\w{3,}(?:'re|'ve|'m|n't))\b",
     re.IGNORECASE,
 )
-_BASE_VERBS = frozenset("need want require seek hope plan try wish intend have use run spend struggle".split())
+_BASE_VERBS = frozenset(
+    """need want require seek hope plan try wish intend have use run spend struggle would could cannot can't got
+    tried lost received bought ordered saw found had don't""".split()
+)
+_ADVERBS = re.compile(
+    r"^(?:just|currently|still|now|also|mainly|actively|really|only|simply)\s+", re.I
+)
+_FACE = re.compile(r"\s*(?:[:;]-?[)(DP]|[\U0001F300-\U0001FAFF\u2600-\u27BF]+)\s*$")
 _STATES = frozenset("interested keen curious ready unable eager open willing happy stuck".split())
 _NOT_GERUND = frozenset("during morning evening nothing something anything everything king spring string pricing billing marketing engineering building training meeting manufacturing banking".split())  # fmt: skip
 
@@ -79,7 +86,9 @@ def _swapped(sentence: str, table: dict[str, str]) -> str:
 def lower_first(text: str) -> str:
     """Lower-cases the first letter of an ordinary word; names and acronyms keep theirs."""
     first = re.split(r"[\s'’]", text, maxsplit=1)[0]
-    ordinary = first.lower() in STOP or first.lower().endswith(("ing", "ed")) or first.lower() in _COMMON
+    ordinary = (
+        first.lower() in STOP or first.lower().endswith(("ing", "ed")) or first.lower() in _COMMON
+    )
     if first[:1].isupper() and first[1:].islower() and ordinary:
         return text[:1].lower() + text[1:]
     return "a" + text[1:] if first == "A" else text
@@ -98,19 +107,19 @@ def upper_first(text: str) -> str:
 
 def as_sentence(text: str) -> str:
     """Capital letter first, a full stop last."""
-    text = text.strip().rstrip(" ,;:-–—")
+    text = _FACE.sub("", text.strip()).rstrip(" ,;:-–—")
     if not text:
         return ""
-    return upper_first(text) + ("" if text[-1] in ".!?”\"" else ".")
+    return upper_first(text) + ("" if text[-1] in '.!?”"' else ".")
 
 
 def opening(sentence: str) -> str:
     """A sentence of the other side, taken up in a letter to them: "You mentioned that you …"."""
-    plain = sentence.strip().rstrip(".! ")
+    plain = _FACE.sub("", sentence.strip()).rstrip(".! ")
     if plain.startswith(("http://", "https://")) or not plain:
         return ""
     words = plain.split()
-    first = words[0].lower().strip(",'\"")
+    first = _first_word(plain)
     rest = to_you(plain)
     if plain.endswith("?"):
         return f"You asked: “{plain}”"
@@ -133,19 +142,23 @@ def opening(sentence: str) -> str:
     return f"You wrote: “{plain}.”"
 
 
+def _first_word(sentence: str) -> str:
+    """The first word that is no adverb: "Just exploring options" → exploring."""
+    return (_ADVERBS.sub("", sentence).split() or [""])[0].lower().strip(",'\"")
+
+
 def about_them(sentence: str) -> str:
     """A sentence of the other side, as a line of notes about them."""
     plain = sentence.strip()
-    words = plain.split()
-    if not words:
+    if not plain:
         return ""
-    first = words[0].lower().strip(",'\"")
+    if plain.endswith("?") or re.match(r"(?:please|kindly)\b", plain, re.I):
+        return f"They ask: “{plain}”"
+    first = _first_word(plain)
     if first.endswith("ing") and len(first) > 4 and first not in _NOT_GERUND:
         return as_sentence(f"They are {lower_first(to_they(plain))}")
     if first in _BASE_VERBS:
         return as_sentence(f"They {lower_first(to_they(plain))}")
     if first in _STATES:
         return as_sentence(f"They are {lower_first(to_they(plain))}")
-    if first in ("please", "kindly") or plain.endswith("?"):
-        return f"They ask: “{plain}”"
     return as_sentence(to_they(plain))

@@ -26,7 +26,7 @@ _ORDERS = re.compile(
     re.I,
 )
 _GREETING = re.compile(r"^(?:hi|hello|hey|dear|thanks|thank you|best|kind regards|regards|cheers|sincerely)\b.{0,40}$", re.I)  # fmt: skip
-_TOLD = frozenset({"need", "budget", "timeline", "failure", "outage", "purchase_intent", "growth", "cost_saving"})  # fmt: skip
+_TOLD = frozenset({"need", "budget", "timeline", "failure", "outage", "purchase_intent", "growth", "cost_saving", "overcharge", "feature_request"})  # fmt: skip
 ENOUGH_PASSAGES = 400
 
 
@@ -77,20 +77,55 @@ def worth(text: str) -> float:
     value += 0.1 if re.search(r"\d", text) else 0.0
     value -= 0.5 if _BOILER.search(text) else 0.0
     value -= 0.3 if count > 60 else 0.0
-    value -= 0.15 if text.endswith("?") else 0.0
+    value -= 0.3 if text.endswith("?") else 0.0
+    value -= 0.25 if text[:6].lower() == "please" else 0.0
+    value -= 0.4 if "|" in text and count < 12 else 0.0
     return value
 
 
+@lru_cache(maxsize=8_192)
+def leaning(text: str) -> int:
+    """Above 0 for a passage of good news, below 0 for bad."""
+    return sum(
+        (-1 if unit.denied else 1) * idea.polarity
+        for unit in units(text)
+        for idea in unit.ideas
+        if not (unit.denied and idea.polarity < 0)
+    )
+
+
+_ASKS_GOOD = re.compile(r"\b(?:strengths?|pros\b|advantages?|positives?|merits?|opportunit|upsides?|speaks? for|highlights?)", re.I)  # fmt: skip
+_ASKS_BAD = re.compile(r"\b(?:red flags?|risks?|weakness|cons\b|concerns?|negatives?|warning|downsides?|disadvantages?|speaks? against|problems?|issues?|objections?|threats?)", re.I)  # fmt: skip
+
+
+def asked_leaning(query: str) -> int:
+    """1 where good points are asked for, -1 for bad ones, 0 where it does not matter."""
+    good, bad = _ASKS_GOOD.search(query), _ASKS_BAD.search(query)
+    if bool(good) == bool(bad):
+        return 0
+    return 1 if good else -1
+
+
 def ranked(
-    reading: Reading, query: str, count: int, without: Iterable[str] = (), least: float = -0.3
+    reading: Reading,
+    query: str,
+    count: int,
+    without: Iterable[str] = (),
+    least: float = -0.3,
+    lean: int = 0,
+    skip: str = "",
 ) -> list[Passage]:
-    """The best passages for a query, none like another."""
+    """The best passages for a query, none like another; with `lean`, only good or bad news."""
     seen = [stem_set(text) for text in without]
     scored = []
     for number, passage in enumerate(_candidates(reading)):
         value = 1.5 * likeness(query, passage.text) + worth(passage.text)
         value += 0.25 if passage.source == "user" else 0.0
         value -= 0.15 * number / max(len(reading.passages), 1)
+        if passage.text == skip:
+            continue
+        if lean and leaning(passage.text) * lean <= 0:
+            continue
         if value > least:
             scored.append((-value, number, passage))
     scored.sort(key=lambda one: one[:2])

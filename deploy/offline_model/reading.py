@@ -17,11 +17,13 @@ from typing import Any
 from deploy.offline_model.blocks import Block, blocks
 from deploy.offline_model.evidence import Evidence
 from deploy.offline_model.persona import Persona, persona
-from deploy.offline_model.text import sentences, words
+from deploy.offline_model.text import plain_key, sentences, words
 
 MAX_FACTS = 3_000
 MAX_PASSAGES = 1_500
 MAX_DEPTH = 12
+MAX_LINES = 400
+MAX_LINE_CHARS = 4_000
 Scalar = str | float | int | bool | None
 
 IMPERATIVES = frozenset(
@@ -37,8 +39,12 @@ IMPERATIVES = frozenset(
 _ADDRESSED = re.compile(
     r"\b(?:you are|you're|your (?:task|job|goal|role|mission|answer|reply)|you (?:must|should|will|need to"
     r"|can|may)|each (?:e-?mail|score|point|item|answer)|the (?:e-?mail|score|reply|answer|report|"
-    r"subject|body|summary)s? (?:must|should|is|has|have|are))\b",
+    r"subject|body|summary)s? (?:must|should|is|has|have|are)"
+    r"|the (?:first|second|third|fourth|last|final) (?:e-?mail|mail|message|one|letter|thanks|shares|is|asks))\b",
     re.I,
+)
+_SALUTATION = re.compile(
+    r"^(?:hi|hello|hey|dear|good (?:morning|day|evening))(?: [\w.]+){0,3}[,!:]\s+(?=\S)", re.I
 )
 _TASK = re.compile(
     r"^(?:please |now |then )?(?:write|return|answer|reply|score|classify|produce|choose|decide|respond"
@@ -56,6 +62,16 @@ _DATA_HEADS = re.compile(
     r"|record|document|article|application|candidate|report|transcript|memory|history|event|order)\b",
     re.I,
 )
+_DATA_VERB = re.compile(
+    r"^(?:please )?(?:summari[sz]e|classify|analy[sz]e|extract|rate|score|evaluate|assess|translate|answer"
+    r"|triage|review|label|categori[sz]e|judge|grade|proofread|rewrite)\b",
+    re.I,
+)
+_TEMPLATE = re.compile(
+    r"\b(?:return|respond|answer|reply|produce|output|format|schema|shape|structure|example|such as|must be)\b.{0,60}$"
+    r"|\bjson\b[^:]{0,30}(?:like|of the form|with)",
+    re.I,
+)
 _COMPLAINT = re.compile(
     r"schema|valid|json|required propert|is not of type|is not one of|does not match|try again|truncat"
     r"|additional propert|parse",
@@ -70,13 +86,9 @@ class Fact:
     value: Scalar
     source: str
 
-    @property
+    @cached_property
     def key(self) -> str:
         return next((part for part in reversed(self.path) if not part.isdigit()), "")
-
-    @property
-    def group(self) -> tuple[str, ...]:
-        return (self.source, *self.path[:-1])
 
 
 @dataclass(frozen=True)
@@ -97,9 +109,11 @@ class Reading:
     failures: list[str] = field(default_factory=list)
     called: set[str] = field(default_factory=set)
     schemas: list[dict[str, Any]] = field(default_factory=list)
+    templates: list[dict[str, Any]] = field(default_factory=list)
     system_pairs: list[tuple[str, str]] = field(default_factory=list)
     question: str = ""
     persona: Persona = field(default_factory=Persona)
+    memo: dict[object, Any] = field(default_factory=dict, init=False)
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -109,6 +123,14 @@ class Reading:
         for passage in self.passages:
             found.add(passage.text)
             found.add_numbers(passage.text, passage.key)
+        return found
+
+    @cached_property
+    def by_key(self) -> dict[str, list[Fact]]:
+        """Facts by their key in plain words."""
+        found: dict[str, list[Fact]] = {}
+        for fact in self.facts:
+            found.setdefault(plain_key(fact.key), []).append(fact)
         return found
 
     @cached_property
@@ -122,7 +144,7 @@ class Reading:
 
 
 def _count_fact(found: Evidence, fact: Fact) -> None:
-    key = " ".join(words(fact.key.replace("_", " ")))
+    key = plain_key(fact.key)
     value = fact.value
     if value is False:
         found.add(f"no {key}")
@@ -155,11 +177,20 @@ def read(messages: Sequence[Mapping[str, Any]], labels: frozenset[str] = frozens
             _read_tool(found, calls.get(str(message.get("tool_call_id")), "tool"), text)
         elif number not in complaint and text:
             _MessageReader(found, str(role), labels, tools_spoke).read(text)
-    found.persona = persona("\n".join([*found.instructions, *found.background]))
     _adopt_background(found)
+    _bound(found)
+    found.persona = persona("\n".join([*found.instructions, *found.background]))
+    return found
+
+
+def _bound(found: Reading) -> None:
+    """Keeps the work that follows in proportion: the first and last of what is too much."""
     if len(found.passages) > MAX_PASSAGES:
         found.passages[MAX_PASSAGES - 300 : -300] = []
-    return found
+    for lines in (found.instructions, found.background):
+        if len(lines) > MAX_LINES:
+            lines[MAX_LINES - 100 : -100] = []
+        lines[:] = [line[:MAX_LINE_CHARS] for line in lines]
 
 
 def content_text(content: Any) -> str:
@@ -233,14 +264,23 @@ def _take_text(found: Reading, text: str, path: tuple[str, ...], source: str) ->
     found.facts.append(fact)
     if len(text.split()) > 5 or len(text) > 60:
         key = fact.key
-        found.passages.extend(Passage(one, key, source) for one in sentences(text))
+        found.passages.extend(_passage(one, key, source) for one in sentences(text))
+
+
+def _passage(sentence: str, key: str, source: str) -> Passage:
+    return Passage(_SALUTATION.sub("", sentence), key, source)
 
 
 class _MessageReader:
     """Walks a message's blocks; knows whether it stands in data or in instructions."""
 
     def __init__(
-        self, found: Reading, role: str, labels: frozenset[str], tools_spoke: bool, source: str = "user"
+        self,
+        found: Reading,
+        role: str,
+        labels: frozenset[str],
+        tools_spoke: bool,
+        source: str = "user",
     ) -> None:
         self.found, self.role, self.labels, self.source = found, role, labels, source
         self.tools_spoke = tools_spoke
@@ -249,6 +289,7 @@ class _MessageReader:
         self.after_gap = False
         self.tagged = False
         self.unmarked: list[str] = []
+        self.doubtful: set[str] = set()
         self.structured = False
 
     def read(self, text: str) -> None:
@@ -285,6 +326,10 @@ class _MessageReader:
             self.section = "data"
 
     def _json(self, block: Block) -> None:
+        shown = _TEMPLATE.search(block.text) or self.section == "instructions"
+        if self.role != "tool" and shown and isinstance(block.value, dict):
+            self.found.templates.append(block.value)
+            return
         before = len(self.found.facts)
         path = (block.key,) if block.key and not isinstance(block.value, dict) else ()
         take(self.found, block.value, path, self.source)
@@ -302,6 +347,11 @@ class _MessageReader:
             or any(label in block.text.lower() for label in self.labels if len(label) > 3)
             and self.section != "data"
         )
+        if self.section != "data" and _DATA_VERB.match(block.key) and len(block.text.split()) > 4:
+            if not self._names_label(block.text):
+                self.found.instructions.append(f"{block.key}.")
+                self.unmarked.extend(sentences(block.text))
+                return
         inside_data = self.section == "data" and (self.tagged or self.role == "tool")
         if not inside_data and (instruction or (self.role == "system" and self.section != "data")):
             self.found.instructions.append(f"{block.key}: {block.text}")
@@ -314,7 +364,9 @@ class _MessageReader:
 
     def _prose(self, block: Block) -> None:
         line = block.text.strip()
-        leaves_data = self.after_gap and _TASK.match(line) and self.role != "tool" and not self.tagged
+        leaves_data = (
+            self.after_gap and _TASK.match(line) and self.role != "tool" and not self.tagged
+        )
         if self.section == "data" and not leaves_data:
             self._data(line)
         elif self.section == "instructions" and not (self.after_gap and self.role == "user"):
@@ -322,9 +374,15 @@ class _MessageReader:
         else:
             if leaves_data:
                 self.section = ""
-            for one in sentences(line):
-                bullet = line[:1] in "-*•" or line[:1].isdigit()
-                if self._is_instruction(one) or (bullet and self.section == "instructions"):
+            bullet = line[:1] in "-*•" or line[:1].isdigit()
+            parts = sentences(line)
+            if len(parts) > 1 and self._names_label(parts[0]):
+                parts = [line]
+            for one in parts:
+                if self.role != "system" and self._may_be_theirs(one):
+                    self.unmarked.append(one)
+                    self.doubtful.add(one)
+                elif self._is_instruction(one) or (bullet and self.section == "instructions"):
                     self.found.instructions.append(one)
                 elif self.role == "system":
                     self.found.background.append(one)
@@ -334,24 +392,39 @@ class _MessageReader:
     def _data(self, line: str) -> None:
         if len(self.found.passages) < 4 * MAX_PASSAGES:
             for one in sentences(line):
-                self.found.passages.append(Passage(one, self.heading, self.source))
+                self.found.passages.append(_passage(one, self.heading, self.source))
 
     def _is_instruction(self, sentence: str) -> bool:
         first = (sentence.split() or [""])[0].strip(",.:;*\"'").lower()
         if first in IMPERATIVES or _ADDRESSED.search(sentence):
             return True
-        low = sentence.lower()
+        return self._names_label(sentence)
+
+    def _may_be_theirs(self, sentence: str) -> bool:
+        """An order that may as well be a request within the data: "Please refund one of them."."""
+        if not self._is_instruction(sentence) or self._names_label(sentence):
+            return False
+        if _ADDRESSED.search(sentence):
+            return False
+        polite = sentence[:6].lower() == "please" and not self.after_gap and bool(self.unmarked)
+        return polite or not _TASK.match(sentence)
+
+    def _names_label(self, text: str) -> bool:
+        low = text.lower()
         return any(len(label) > 3 and label in low for label in self.labels)
 
     def _settle(self) -> None:
         """Prose that nothing marked: background beside structured data, else the data itself."""
         if self.structured or self.tools_spoke:
-            self.found.background.extend(self.unmarked)
+            for one in self.unmarked:
+                (self.found.instructions if one in self.doubtful else self.found.background).append(
+                    one
+                )
             return
         for one in self.unmarked:
             if one.endswith("?"):
                 self.found.question = one
-            self.found.passages.append(Passage(one, "", self.source))
+            self.found.passages.append(_passage(one, "", self.source))
 
 
 def _adopt_background(found: Reading) -> None:
@@ -361,5 +434,5 @@ def _adopt_background(found: Reading) -> None:
     for key, value in found.system_pairs:
         _take_text(found, value, (key,), "user")
     for one in found.background:
-        found.passages.append(Passage(one, "", "user"))
+        found.passages.append(_passage(one, "", "user"))
     found.background.clear()

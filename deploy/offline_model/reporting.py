@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
-from deploy.offline_model.extracting import Party, party, plain_key
-from deploy.offline_model.perspective import about_them, as_sentence, upper_first
-from deploy.offline_model.ranking import in_order, likeness, ranked, stem_set, worth
+from deploy.offline_model.extracting import Party, party
+from deploy.offline_model.perspective import about_them, as_sentence, to_they, upper_first
+from deploy.offline_model.ranking import asked_leaning, in_order, likeness, ranked, stem_set, worth
 from deploy.offline_model.reading import Fact, Reading
-from deploy.offline_model.text import key_phrases, sentences
+from deploy.offline_model.text import key_phrases, plain_key, sentences
 
 _COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10, "a": 1}  # fmt: skip
 _COUNT = r"(\d{1,4}|one|two|three|four|five|six|seven|eight|ten)"
@@ -27,7 +27,9 @@ MAX_REPORT_FACTS = 14
 
 def wanted_count(text: str, noun: str) -> int | None:
     """The number before a noun: "in two sentences", "at most 120 words", "three to five points"."""
-    match = re.search(rf"\b{_COUNT}(?:\s*(?:-|–|to|or)\s*{_COUNT})?[\s-]+(?:[a-z-]+\s){{0,2}}?{noun}", text, re.I)
+    match = re.search(
+        rf"\b{_COUNT}(?:\s*(?:-|–|to|or)\s*{_COUNT})?[\s-]+(?:[a-z-]+\s){{0,2}}?{noun}", text, re.I
+    )
     if match is None:
         return None
     word = match.group(2) or match.group(1)
@@ -87,21 +89,27 @@ def _phrase(fact: Fact) -> str:
         if len(value) > 60 or len(value.split()) > 5 or worth(value) < -1:
             return ""
         return upper_first(f"{key}: {value}")
-    return upper_first(f"{key}: {value:,}" if isinstance(value, int) and abs(value) > 9_999 else f"{key}: {value}")
+    return upper_first(
+        f"{key}: {value:,}" if isinstance(value, int) and abs(value) > 9_999 else f"{key}: {value}"
+    )
 
 
 def report(reading: Reading, asked: str, long: bool = True) -> str:
     """What the data says on what was asked."""
     who = party(reading)
     most = wanted_count(asked, "sentences?") or (12 if long else 3)
-    opening = introduction(who)
+    opening = introduction(who) if long or (most > 1 and who.title) else ""
     chosen = in_order(reading, ranked(reading, asked, most - bool(opening)))
     told = [opening] if opening else []
     told += [_told(one.text, one.source) for one in chosen if one.source == "user"]
     parts = [" ".join(told)] if told else []
     if long:
-        parts += [_from_source(name, [p.text for p in group]) for name, group in groupby(
-            [p for p in chosen if p.source != "user"], key=lambda p: p.source)]
+        parts += [
+            _from_source(name, [p.text for p in group])
+            for name, group in groupby(
+                [p for p in chosen if p.source != "user"], key=lambda p: p.source
+            )
+        ]
         parts += _facts_by_source(reading, who, " ".join(parts))
         parts += _gaps(reading, asked)
         text = "\n\n".join(part for part in parts if part)
@@ -118,7 +126,7 @@ def _told(text: str, source: str) -> str:
 
 
 def _from_source(name: str, texts: list[str]) -> str:
-    return f"From {spoken(name)}: " + " ".join(as_sentence(text) for text in texts)
+    return f"From {spoken(name)}: " + " ".join(as_sentence(to_they(text)) for text in texts)
 
 
 def spoken(name: str) -> str:
@@ -137,8 +145,16 @@ def _facts_by_source(reading: Reading, who: Party, already: str) -> list[str]:
     return found
 
 
+_ANY_TOPIC = re.compile(
+    r"\b(?:background|overview|needs?|profile|pains?|information|context|company|lead|facts?|summary|person|help)\b", re.I
+)  # fmt: skip
+
+
 def _gaps(reading: Reading, asked: str) -> list[str]:
-    missing = [one for one in topics(asked) if reading.evidence.text(one) < 0.15]
+    missing = [
+        one for one in topics(asked)
+        if reading.evidence.text(one) < 0.15 and not _ANY_TOPIC.search(one)
+    ]  # fmt: skip
     found = []
     if missing:
         listed = ", ".join(missing[:-1]) + (" or " if len(missing) > 1 else "") + missing[-1]
@@ -160,14 +176,23 @@ def topics(asked: str) -> list[str]:
 
 def points(reading: Reading, asked: str, count: int, without: Iterable[str] = ()) -> list[str]:
     """Short statements about the data, the most telling first."""
-    found = [about_them(one.text) if one.source == "user" else as_sentence(one.text)
-             for one in ranked(reading, asked, count, without)]  # fmt: skip
+    lean = asked_leaning(asked)
+    found = [about_them(one.text) if one.source == "user" else as_sentence(to_they(one.text))
+             for one in ranked(reading, asked, count, without, lean=lean)]  # fmt: skip
+    if lean:
+        return found
     told = [*without, *found]
     who = party(reading)
-    extras = [introduction(Party(who.name, who.title, who.company)) if who.name and (who.title or who.company) else ""]
+    extras = [
+        introduction(Party(who.name, who.title, who.company))
+        if who.name and (who.title or who.company)
+        else ""
+    ]
     extras += [f"{phrase}." for _, phrase in sorted(
         fact_phrases(reading, without=(who.name, who.title, who.company, who.email)),
-        key=lambda one: -likeness(asked, one[1]))]  # fmt: skip
+        key=lambda one: -likeness(asked, one[1])) if not _CONTACT.match(phrase)]  # fmt: skip
+    if not found and not any(extras):
+        extras.append(introduction(who))
     for extra in extras:
         if len(found) >= count:
             break
@@ -177,11 +202,15 @@ def points(reading: Reading, asked: str, count: int, without: Iterable[str] = ()
     return found[:count]
 
 
+_CONTACT = re.compile(r"(?:[\w ]*(?:website|url|e-?mail|phone|address|mobile|source)\w*):", re.I)
+
+
 def because(reading: Reading, verdicts: Iterable[str], asked: str) -> str:
     """A reason for what was decided, from the sentences that speak for it."""
     decided = ", ".join(verdicts)
     count = max((wanted_count(asked, "sentences?") or 3) - 1, 1)
     grounds = points(reading, f"{asked} {decided}", min(count, 3))
+    decided = upper_first(decided)
     if not grounds:
         return as_sentence(f"{decided or 'Undecided'}: the data gives little to go by")
     text = " ".join(grounds)
@@ -190,16 +219,16 @@ def because(reading: Reading, verdicts: Iterable[str], asked: str) -> str:
 
 def answer(reading: Reading, question: str, most: int = 4) -> str:
     """The passages and facts of the data that answer a question, as a paragraph."""
-    best = [one for one in ranked(reading, question, most) if likeness(question, one.text) > 0.12]
-    told = [as_sentence(one.text) for one in in_order(reading, best) if one.text != question]
+    near = ranked(reading, question, most, skip=reading.question)
+    best = [one for one in near if likeness(question, one.text) > 0.12]
+    told = [as_sentence(one.text) for one in in_order(reading, best)]
     facts = [phrase for _, phrase in fact_phrases(reading) if likeness(question, phrase) > 0.25]
     if facts:
         told.append("; ".join(facts[:4]) + ".")
     if told:
         return " ".join(told)
-    rest = [one for one in ranked(reading, question, most) if one.text != question]
-    if rest and not question:
-        return " ".join(as_sentence(one.text) for one in in_order(reading, rest))
+    if near and not question:
+        return " ".join(as_sentence(one.text) for one in in_order(reading, near))
     return "The text that I was given holds no answer to that."
 
 
@@ -208,7 +237,9 @@ def topic_of(reading: Reading, asked: str, number: int = 0) -> str:
     found: list[str] = []
     for passage in ranked(reading, asked, 5):
         if passage.source == "user" or not found:
-            found += [p for p in key_phrases(passage.text)[:3] if p.lower() not in map(str.lower, found)]
+            found += [
+                p for p in key_phrases(passage.text)[:3] if p.lower() not in map(str.lower, found)
+            ]
     who = party(reading)
     known = stem_set(f"{who.name} {who.company} {who.title}")
     found = [one for one in found if not stem_set(one) <= known]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from deploy.offline_model.lexicon import Unit, units
-from deploy.offline_model.text import weight
+from deploy.offline_model.text import NEGATORS, weight
 
 _N = r"(-?\d+(?:[.,]\d+)?)\s*(k|m|%|million|thousand)?"
 _COMPARISONS = (
@@ -114,13 +114,21 @@ def criterion(text: str) -> Criterion:
 
 def _clause(piece: str, negative: bool) -> Clause | None:
     conditions, remaining = [], piece
+    set_phrases = [
+        u for u in units(piece, negation=False) if len(u.stems) > 1 and NEGATORS & set(u.stems)
+    ]
+    if set_phrases:
+        negative = False
     for pattern, kind in _COMPARISONS:
         for match in pattern.finditer(remaining):
             conditions.append((_bounds(kind, match.groups()), match.end()))
         remaining = pattern.sub(" ", remaining)
     words_left = tuple(
         unit
-        for unit in units(_SCORE_WORD.sub(" ", _NEGATIVE.sub(" ", remaining)), negation=False)
+        for unit in units(
+            _SCORE_WORD.sub(" ", remaining if set_phrases else _NEGATIVE.sub(" ", remaining)),
+            negation=False,
+        )
         if not unit.stems[0].isdigit()
     )
     if not words_left and not conditions:
@@ -151,12 +159,17 @@ def _bounds(kind: str, groups: Sequence[str | None]) -> tuple[float, float]:
 
 def _number(digits: str | None, scale: str | None) -> float:
     value = float((digits or "0").replace(",", "."))
-    return value * {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6}.get((scale or "").lower(), 1.0)
+    return value * {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6}.get(
+        (scale or "").lower(), 1.0
+    )
 
 
 def label_criteria(labels: Sequence[str], lines: Iterable[str]) -> dict[str, list[Criterion]]:
     """For each label the criteria that the lines set for it."""
-    return {label: list(found) for label, found in zip(labels, _criteria(tuple(labels), tuple(lines)), strict=True)}
+    return {
+        label: list(found)
+        for label, found in zip(labels, _criteria(tuple(labels), tuple(lines)), strict=True)
+    }
 
 
 @lru_cache(maxsize=512)
@@ -203,18 +216,23 @@ _AFTER = re.compile(
     r"|over|score|covers?|includes?)\b)",
     re.I,
 )
-_POINTS_BACK = re.compile(r"(?:→|->|=>|\bthen|\bis|\bas|\bbe|\bto|\bare|\bmeans|=|:|,)[\s\"'`*“]*$", re.I)
+_POINTS_BACK = re.compile(
+    r"(?:→|->|=>|\bthen|\bis|\bas|\bbe|\bto|\bare|\bmeans|=|:|,)[\s\"'`*“]*$", re.I
+)
 _LEAD_IN = re.compile(r"^[^:]{0,60}\b(?:next.?step|choose|one of|either|label|category|status|decide|set)\b[^:]{0,40}:?\s*$", re.I)  # fmt: skip
 
 
-def _labelled_pieces(
-    line: str, patterns: dict[str, re.Pattern[str]]
-) -> Iterable[tuple[str, str]]:
+def _labelled_pieces(line: str, patterns: dict[str, re.Pattern[str]]) -> Iterable[tuple[str, str]]:
     """Pieces of a line with the label that each is about."""
+    under = ""
     for sentence in re.split(r"(?<=[.;])\s+(?=[A-Z\"'`*\d])|;\s*", line):
         mentions = _mentions(sentence, patterns)
         if not mentions:
+            if under:
+                yield under, sentence
             continue
+        leads = len(mentions) == 1 and not re.sub(r"\W", "", sentence[: mentions[0][1]])
+        under = mentions[0][0] if leads else ""
         if _labels_come_last(sentence, mentions):
             start = 0
             for label, begin, end in mentions:
@@ -231,9 +249,7 @@ def _labelled_pieces(
                 yield label, piece.strip(" ,:;-–—\"'`*|=>")
 
 
-def _mentions(
-    sentence: str, patterns: dict[str, re.Pattern[str]]
-) -> list[tuple[str, int, int]]:
+def _mentions(sentence: str, patterns: dict[str, re.Pattern[str]]) -> list[tuple[str, int, int]]:
     found: list[tuple[str, int, int]] = []
     for label, pattern in patterns.items():
         for match in pattern.finditer(sentence):
@@ -287,7 +303,9 @@ _POINTS = (
     (re.compile(r"^\W*(?:subtract|deduct|minus|take(?: off| away)?|remove)\s*[-−]?(\d{1,3})\s*(?:points?|pts)?\s*(?:for|if|when|where)?\s*(.+)$", re.I), -1),
     (re.compile(r"^\W*[-−]\s?(\d{1,3})\b\s*(?:points?|pts)?\s*(?:for|if|when|:)\s*(.+)$", re.I), -1),
 )  # fmt: skip
-_POINTS_AFTER = re.compile(r"^(.+?)[\s:(=–-]+(?:up to |max(?:imum)? |\+)?(\d{1,3})\s*(?:points?|pts|%)\)?\W*(.*)$", re.I)
+_POINTS_AFTER = re.compile(
+    r"^(.+?)[\s:(=–-]+(?:up to |max(?:imum)? |\+)?(\d{1,3})\s*(?:points?|pts|%)\)?\W*(.*)$", re.I
+)
 
 
 def points(lines: Iterable[str]) -> list[Points]:
@@ -307,7 +325,9 @@ def _points_rule(piece: str) -> Points | None:
         if match := pattern.match(piece):
             return Points(sign * float(match.group(1)), criterion(match.group(2)))
     if match := _POINTS_AFTER.match(piece):
-        return Points(float(match.group(2)), criterion(f"{match.group(1)}, {match.group(3)}".strip(", ")))
+        return Points(
+            float(match.group(2)), criterion(f"{match.group(1)}, {match.group(3)}".strip(", "))
+        )
     return None
 
 

@@ -173,10 +173,14 @@ def bounds(schema: Schema) -> tuple[float | None, float | None]:
     whole = type_of(schema) == "integer"
     low, high = schema.get("minimum"), schema.get("maximum")
     step = 1 if whole else 1e-6
-    if isinstance(above := schema.get("exclusiveMinimum"), (int, float)) and not isinstance(above, bool):
+    if isinstance(above := schema.get("exclusiveMinimum"), (int, float)) and not isinstance(
+        above, bool
+    ):
         least = math.floor(above) + 1 if whole else above + step
         low = least if low is None else max(low, least)
-    if isinstance(below := schema.get("exclusiveMaximum"), (int, float)) and not isinstance(below, bool):
+    if isinstance(below := schema.get("exclusiveMaximum"), (int, float)) and not isinstance(
+        below, bool
+    ):
         most = math.ceil(below) - 1 if whole else below - step
         high = most if high is None else min(high, most)
     return low, high

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 WORD = re.compile(r"[^\W_]+(?:[.'’@&+-][^\W_]+)*[+#]?")
-_TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
+_TOKEN = re.compile(r"\w{1,6}|[^\w\s]{1,4}")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[^\sa-z])")
 _BULLET = re.compile(r"^\s*(?:[-*•–·>]+|\(?\d{1,2}[.)])\s+")
 _ABBREVIATION = re.compile(
@@ -54,6 +54,7 @@ _IRREGULAR = {
     "analyses": "analysis", "analysis": "analysis", "process": "process", "access": "access",
     "address": "address", "series": "series", "said": "say", "told": "tell", "left": "leave",
     "went": "go", "gone": "go", "got": "get", "hung": "hang", "froze": "freeze", "frozen": "freeze",
+    "grew": "grow", "grown": "grow", "fell": "fall", "fallen": "fall", "shrank": "shrink", "rose": "rise",
     "stolen": "steal", "stole": "steal", "driven": "drive", "meeting": "meeting", "during": "during",
     "was": "be", "is": "be", "are": "be", "were": "be", "been": "be", "has": "have", "had": "have",
 }  # fmt: skip
@@ -151,11 +152,18 @@ def sentences(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=16_384)
+def plain_key(key: str) -> str:
+    """A field's name as words: "companyName", "company_name", "Company name" → company name."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", key)
+    return re.sub(r"[\W_]+", " ", spaced).strip().lower()
+
+
 _PHRASE_BREAK = re.compile(r"[^\w\s'’&/+#-]+|\s[-–—]\s")
 _WEAK_IN_PHRASE = frozenset(
     """need want look plan replac mov migrat help try hop start us get mak like evaluat consider
     currentli still soon next last year month week today tomorrow quarter first second third
-    ask tell writ send call contact say run go come tak find build switch improv bring keep
+    explor option compar demo pric quote beginn ask tell writ send call contact say run go come tak find build switch improv bring keep
     around within until least most quit really simpl best better great possibl cannot find
     hav be interest compar choos reduc cut grow growth spend lose expect must allow enabl
     hello hi dear thank regard hello unabl several everi sinc be approv work let""".split()

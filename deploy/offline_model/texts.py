@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from deploy.offline_model.extracting import best_fact, domain, of_format, of_pattern, party, plain_key
+from deploy.offline_model.extracting import best_fact, domain, of_format, of_pattern, party
 from deploy.offline_model.fitting import fitted_text, smallest
 from deploy.offline_model.letters import Letter, is_letter, is_subject
 from deploy.offline_model.perspective import as_sentence
@@ -24,12 +24,14 @@ from deploy.offline_model.reporting import (
     wanted_count,
 )
 from deploy.offline_model.schema import Schema, nullable
-from deploy.offline_model.text import key_phrases
+from deploy.offline_model.text import key_phrases, plain_key
 
 if TYPE_CHECKING:
     from deploy.offline_model.answering import Place
 
-_REASON = re.compile(r"\b(?:reason(?:ing)?|rationale|justification|explanation|why|because|motivation|evidence)\b")
+_REASON = re.compile(
+    r"\b(?:reason(?:ing)?|rationale|justification|explanation|why|because|motivation|evidence)\b"
+)
 _LONG = re.compile(
     r"\b(?:report|context|analysis|research|profile|assessment|overview|background|findings|brief|narrative"
     r"|document|article|essay|content|dossier|insights)\b"
@@ -37,7 +39,9 @@ _LONG = re.compile(
 _SHORT_REPORT = re.compile(r"\b(?:summary|description|notes?|comments?|abstract|synopsis|conclusion|remarks?|feedback|details|statement|situation|problem|need|review)\b")  # fmt: skip
 _ANSWER = re.compile(r"\b(?:answer|reply|response|result|message|text|output)\b")
 _QUESTION = re.compile(r"\b(?:question|query)\b")
-_ACTION = re.compile(r"\b(?:recommendation|action|next step|advice|suggestion|task|step|plan|todo)\b")
+_ACTION = re.compile(
+    r"\b(?:recommendation|action|next step|advice|suggestion|task|step|plan|todo)\b"
+)
 _TOPIC = re.compile(r"\b(?:topic|theme|keyword|tag|title|headline|subject|label|name|product|feature|area|category|type|kind)\b")  # fmt: skip
 _PARTY = {
     "name": r"^(?:(?:full|contact|lead|customer|person|candidate|applicant)? ?name|contact|person|recipient name)$",
@@ -48,7 +52,9 @@ _PARTY = {
     "website": r"^(?:company )?(?:website|url|homepage)$",
 }
 _IDENTIFIER = re.compile(r"(?:^|\s)(?:id|uuid|key|code|sku|iban|number|reference|ref|hash|token)$")
-_WANTS_LONG = re.compile(r"\b(?:sentences?|paragraphs?|words|report|summar\w+|explain\w*|describ\w+|why)\b", re.I)
+_WANTS_LONG = re.compile(
+    r"\b(?:sentences?|paragraphs?|words|report|summar\w+|explain\w*|describ\w+|why)\b", re.I
+)
 
 
 def text(reading: Reading, schema: Schema, place: Place) -> str | None:
@@ -87,7 +93,9 @@ def _copied(reading: Reading, name: str, told: str) -> str:
         if re.search(pattern, name) and (found := getattr(party(reading), role)):
             return str(found)
     long = _LONG.search(name) or _REASON.search(name) or _ACTION.search(name)
-    fact = best_fact(reading, name, told, least=0.97 if long or _SHORT_REPORT.search(name) else 0.72)
+    fact = best_fact(
+        reading, name, told, least=0.97 if long or _SHORT_REPORT.search(name) else 0.72
+    )
     if fact is None or isinstance(fact.value, bool):
         return ""
     if (long or _SHORT_REPORT.search(name)) and len(str(fact.value)) > 600:
@@ -114,7 +122,9 @@ def _written(reading: Reading, schema: Schema, place: Place, name: str, told: st
         return f"What can you tell us about {topic}?" if topic else ""
     if _LONG.search(name):
         return report(reading, asked)
-    if _SHORT_REPORT.search(name) or (_WANTS_LONG.search(told) and schema.get("maxLength", 200) >= 120):
+    if _SHORT_REPORT.search(name) or (
+        _WANTS_LONG.search(told) and schema.get("maxLength", 200) >= 120
+    ):
         return report(reading, asked, long=False)
     if _TOPIC.search(name):
         return topic_of(reading, asked, place.number)
@@ -172,10 +182,16 @@ def listed(reading: Reading, schema: Schema, item: Schema, place: Place, count: 
     most = item.get("maxLength", 1_000)
     words = wanted_count(told, "words?")
     if re.search(r"\b(?:keyword|tag|topic|skill|technolog|product|entit|term)", name) or most < 30:
-        phrases = [p for one in ranked(reading, f"{name} {told}", 6) for p in key_phrases(one.text)[:3]]
+        phrases = [
+            p for one in ranked(reading, f"{name} {told}", 6) for p in key_phrases(one.text)[:3]
+        ]
         made = list(dict.fromkeys(phrases))[:count]
     elif re.search(r"\bquestions?\b", name):
-        made = [f"What can you tell us about {topic_of(reading, told, n)}?" for n in range(count) if topic_of(reading, told, n)]
+        made = [
+            f"What can you tell us about {topic_of(reading, told, n)}?"
+            for n in range(count)
+            if topic_of(reading, told, n)
+        ]
         made = list(dict.fromkeys(made))
     else:
         made = points(reading, f"{name} {told}", count, without=place.used)

@@ -21,7 +21,8 @@ SELECT
   lead_data,
   lead_event,
   AI_COMPLETE('lead_scoring', lead_event, headers) AS evaluation,
-  headers
+  headers,
+  child_headers(headers, 'lead_scoring', 0) AS scored_headers
 FROM leads_to_score;
 
 CREATE TEMPORARY VIEW scored_leads AS
@@ -30,7 +31,7 @@ SELECT
   lead_data,
   ROW(evaluation.score, evaluation.next_step, evaluation.talking_points) AS lead_evaluation,
   evaluation.next_step AS next_step,
-  child_headers(headers, 'lead_scoring', 0) AS headers
+  scored_headers AS headers
 FROM evaluated_leads
 WHERE evaluation.next_step IN ('Actively Engage', 'Nurture', 'Disqualify');
 

@@ -22,9 +22,9 @@ SELECT
   lead_id,
   'nurture_campaign' AS campaign_type,
   ARRAY[
-    ROW(lead_data.email, introduction.subject, introduction.body),
-    ROW(lead_data.email, insight.subject, insight.body),
-    ROW(lead_data.email, invitation.subject, invitation.body)
+    ROW(lead_data.email, messages[1].subject, messages[1].body),
+    ROW(lead_data.email, messages[2].subject, messages[2].body),
+    ROW(lead_data.email, messages[3].subject, messages[3].body)
   ] AS emails,
   headers
 FROM written_campaigns;

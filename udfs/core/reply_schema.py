@@ -40,6 +40,17 @@ _PYTHON: dict[str, tuple[type, ...]] = {
     "object": (dict,),
 }
 _NOT_ON_THE_WIRE = {"minLength", "maxLength", "uniqueItems", "examples", "title"}
+_WIRE_FORMATS = {
+    "date-time",
+    "time",
+    "date",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "uuid",
+}
 
 
 class Problem(NamedTuple):
@@ -195,6 +206,8 @@ def wire_form(schema: Schema, *, optional: bool = False) -> dict[str, Any]:
     """
     kind = type_of(schema)
     form = {k: v for k, v in schema.items() if k not in _NOT_ON_THE_WIRE and k[:2] != "x-"}
+    if form.get("format", "date") not in _WIRE_FORMATS:
+        del form["format"]
     if optional or nullable(schema):
         form["type"] = [kind, "null"]
         if "enum" in form and None not in form["enum"]:

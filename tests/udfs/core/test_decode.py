@@ -138,7 +138,10 @@ def test_an_event_without_id_gets_the_same_one_every_time_and_no_other_record_do
 
 
 def test_an_event_keeps_the_id_and_trace_that_it_came_with() -> None:
-    given_headers = {"ce_id": b"mine", "traceparent": b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"}
+    given_headers = {
+        "ce_id": b"mine",
+        "traceparent": b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",
+    }
     row = decode_record(record(headers=given_headers), COLUMNS, NOW_MS)
     assert row and row[5]["ce_id"] == b"mine"
     assert row[5]["traceparent"] == given_headers["traceparent"]

@@ -67,7 +67,11 @@ def values_of(declared: Type) -> st.SearchStrategy[Any]:
     return exact | st.none() if declared.nullable else exact
 
 
-@given(st.sampled_from([*VALUES, NESTED]).flatmap(lambda t: values_of(parse_type(t)).map(lambda v: (t, v))))
+@given(
+    st.sampled_from([*VALUES, NESTED]).flatmap(
+        lambda t: values_of(parse_type(t)).map(lambda v: (t, v))
+    )
+)
 def test_every_value_comes_back_from_its_plain_form(pair: tuple[str, Any]) -> None:
     declared, value = parse_type(pair[0]), pair[1]
     assert decode(plain(value, declared), declared) == value

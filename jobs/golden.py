@@ -1,0 +1,217 @@
+"""Scripts and their tests in, agreement with the golden output out: `tidemill test`.
+
+    sql/<team>/tests/<job>/<topic>.jsonl            what the topic holds
+    sql/<team>/tests/<job>/mongodb/<name>.jsonl     what a collection holds, if a tool looks there
+    sql/<team>/tests/<job>/expected/<table>.jsonl   what the job must write
+
+Each script runs twice on a MiniCluster: once straight to the end of its input, once stopped with a
+savepoint while runs are in flight and resumed. Both must give the golden output. No broker is
+needed; the model is the offline one, the journal and the ledger are real.
+A golden row names the fields that count: others may be anything.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyflink.java_gateway import get_gateway
+from rich.console import Console
+
+from deploy import stack
+from deploy.flink_cluster import job_configuration, local_configuration
+from jobs.assemble import Job, assemble
+from jobs.errors import TidemillError
+from jobs.file_topics import FileTopics, read_lines
+from jobs.planner import environments, job_failure
+from jobs.script import Script
+from jobs.sql_dir import expand, load, sql_dir
+from jobs.tables import TableFacts
+
+Row = dict[str, Any]
+Report = Callable[[str, str], None]
+_NEEDED = ("mongodb", "mail", "model")
+_USER = ("MONGODB_URI", "OPENAI_BASE_URL", "OPENAI_API_KEY", "SMTP_URL", "TIDEMILL_ALLOW_LOCAL_WEB")
+
+
+def test_all(names: Sequence[str], *, update: bool, report: Report) -> bool:
+    """Run the tests of these scripts, or of all. Returns whether every one agrees."""
+    teams = sorted(e.name for e in sql_dir().iterdir() if e.joinpath("tables.sql").is_file())
+    agreed = True
+    for name in expand(names or teams):
+        folder = Path(str(sql_dir())) / Path(name).parent / "tests" / Path(name).name
+        if not folder.is_dir():
+            report(name, f"no tests: put <topic>.jsonl into sql/{name.replace('/', '/tests/')}/")
+            continue
+        with _services():
+            agreed = GoldenTest(name, folder, report).run(update=update) and agreed
+    return agreed
+
+
+@contextlib.contextmanager
+def _services() -> Iterator[None]:
+    """A MongoDB, a mail sink and an offline model of the test's own, on free ports."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="tidemill-test-") as home:
+        for name in _USER:
+            os.environ.pop(name, None)
+        os.environ["TIDEMILL_HOME"] = home
+        os.environ.setdefault("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+        os.environ.update({f"TIDEMILL_{part.upper()}_PORT": "0" for part in _NEEDED})
+        try:
+            os.environ.update(stack.up(_NEEDED))
+            yield
+        finally:
+            stack.down()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+class GoldenTest:
+    """The test of one script."""
+
+    def __init__(self, name: str, folder: Path, report: Report) -> None:
+        self.script: Script = load(name)
+        self.folder, self.report = folder, report
+        self.shown = f"sql/{self.script.team}/tests/{self.script.job}"
+
+    def run(self, *, update: bool) -> bool:
+        """Both runs; with `update`, the first one's output becomes the golden one."""
+        self._seed()
+        agreed = True
+        for how in ("straight", "stopped and resumed"):
+            begun = time.monotonic()
+            written = self._written(how)
+            if update and how == "straight":
+                self._update(written)
+            differences = self._differences(written)
+            word = "agrees" if not differences else "DIFFERS"
+            self.report(self.script.name, f"{how}: {word} ({time.monotonic() - begun:.1f} s)")
+            for difference in differences:
+                Console(highlight=False, soft_wrap=True).print("  " + difference, markup=False)
+            agreed = agreed and not differences
+        return agreed
+
+    def _seed(self) -> None:
+        from connectors.mongodb import client, load_jsonl
+        from connectors.settings import settings
+
+        for path in sorted((self.folder / "mongodb").glob("*.jsonl")):
+            with client() as mongo:
+                load_jsonl(mongo[settings().mongodb_database][path.stem], path, "_id")
+
+    def _written(self, how: str) -> dict[str, list[Row]]:
+        with tempfile.TemporaryDirectory(prefix="tidemill-topics-") as name:
+            folder = Path(name)
+            savepoint = None
+            if how != "straight":
+                job, _ = self._job(folder, endless=True)
+                savepoint = self._stopped(job, folder)
+            job, topics = self._job(folder, endless=False, savepoint=savepoint)
+            try:
+                job.execute().get_job_execution_result().result()
+            except Exception as error:
+                raise job_failure(error) from error
+            tables = [facts for facts in job.writes if facts.name != "agent_traces"]
+            return {facts.name: _rows(facts, topics) for facts in tables}
+
+    def _job(
+        self, folder: Path, *, endless: bool, savepoint: str | None = None
+    ) -> tuple[Job, FileTopics]:
+        topics = FileTopics(folder, endless=endless)
+        if not (folder / "in").exists():
+            for path in sorted(self.folder.glob("*.jsonl")):
+                topics.write_input(path.stem, read_lines(path, f"{self.shown}/{path.name}"))
+        settings = {
+            **job_configuration(),
+            **local_configuration(folder),
+            "execution.checkpointing.interval": "500 ms",
+            "restart-strategy.type": "disable",
+        }
+        if savepoint:
+            settings["execution.state-recovery.path"] = savepoint
+        stream, table = environments(settings)
+        servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+        return assemble(self.script, sql_dir(), stream, table, topics, servers), topics
+
+    def _stopped(self, job: Job, folder: Path) -> str:
+        """Stop with a savepoint as soon as the job has a first checkpoint."""
+        client = job.execute()
+        checkpoints = folder / "flink" / "checkpoints"
+        deadline = time.monotonic() + 60
+        while not list(checkpoints.rglob("_metadata")):
+            if time.monotonic() > deadline or client.get_job_status().result().name == "FAILED":
+                raise TidemillError(f"{self.script.name} made no checkpoint", "see --debug")
+            time.sleep(0.05)
+        savepoints = (folder / "flink" / "savepoints").as_uri()
+        kind = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
+        # PyFlink's own method lacks the format, which Java's has required since Flink 1.15.
+        return str(client._j_job_client.stopWithSavepoint(False, savepoints, kind).get())
+
+    def _update(self, written: dict[str, list[Row]]) -> None:
+        folder = self.folder / "expected"
+        folder.mkdir(exist_ok=True)
+        for table, rows in written.items():
+            lines = sorted(json.dumps(row, ensure_ascii=False) for row in rows)
+            (folder / f"{table}.jsonl").write_text("".join(line + "\n" for line in lines))
+        self.report(self.script.name, f"wrote {self.shown}/expected/")
+
+    def _differences(self, written: dict[str, list[Row]]) -> list[str]:
+        expected = {
+            path.stem: read_lines(path, f"{self.shown}/expected/{path.name}")
+            for path in sorted((self.folder / "expected").glob("*.jsonl"))
+        }
+        if not expected:
+            return [f"{self.shown}/expected/ is empty: `tidemill test --update` writes it; read it"]
+        found = []
+        for table in sorted({*expected, *written}):
+            rows, golden = list(written.get(table, [])), expected.get(table, [])
+            for wanted in golden:
+                match = next((row for row in rows if _covers(row, wanted)), None)
+                if match is None:
+                    found.append(f"{table}: missing     {json.dumps(wanted, ensure_ascii=False)}")
+                else:
+                    rows.remove(match)
+            found += [f"{table}: unexpected  {json.dumps(r, ensure_ascii=False)}" for r in rows]
+        return found
+
+
+def _covers(row: Row, wanted: Row) -> bool:
+    return all(name in row and row[name] == value for name, value in wanted.items())
+
+
+def _rows(facts: TableFacts, topics: FileTopics) -> list[Row]:
+    """What a table holds, without headers and times, which differ from run to run."""
+    if facts.connector == "mongodb":
+        return _documents(facts)
+    rows = topics.read_output(facts.name)
+    if facts.name == "dead_letters":
+        return [_dead_letter(row) for row in rows]
+    kept = [c.name for c in facts.columns if c.source in ("key", "value")]
+    times = {c.name for c in facts.columns if c.type.kind.startswith("TIMESTAMP")}
+    return [{name: row.get(name) for name in kept if name not in times} for row in rows]
+
+
+def _dead_letter(row: Row) -> Row:
+    headers = {k: base64.b64decode(v).decode("utf-8", "replace") for k, v in row["headers"].items()}
+    names = ("dlq_stage", "dlq_reason", "dlq_message")
+    return {
+        "event_key": base64.b64decode(row["event_key"]).decode("utf-8", "replace"),
+        "payload": base64.b64decode(row["payload"]).decode("utf-8", "replace"),
+        **{name: headers.get(name) for name in names},
+    }
+
+
+def _documents(facts: TableFacts) -> list[Row]:
+    from connectors.mongodb import client
+    from connectors.settings import settings
+
+    database = facts.options.get("database") or settings().mongodb_database
+    with client() as mongo:
+        documents = list(mongo[database][facts.options["collection"]].find())
+    return [json.loads(json.dumps(document, default=str)) for document in documents]
