@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from confluent_kafka import (
@@ -34,6 +35,14 @@ RETENTION_MS = 30 * 24 * 3600 * 1000
 ANSWER_S = 10.0
 STALLED_S = 30.0
 DELIVERY_S = 60.0
+# A topic that was just created has no leader for a moment, and clients learn of it a little later.
+_PASSING = (
+    ClientError.NOT_LEADER_FOR_PARTITION,
+    ClientError.LEADER_NOT_AVAILABLE,
+    ClientError.UNKNOWN_TOPIC_OR_PART,
+    ClientError.FENCED_LEADER_EPOCH,
+    ClientError.UNKNOWN_LEADER_EPOCH,
+)
 
 Partition = tuple[str, int]
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -134,12 +143,12 @@ def end_offsets(servers: str, topics: Iterable[str]) -> dict[Partition, int]:
         try:
             return {(p.topic, p.partition): int(f.result().offset) for p, f in futures.items()}
         except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > deadline:
+            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                 words = _words(error)
                 raise KafkaError(
                     f"Kafka at {servers} does not tell its offsets: {words}."
                 ) from error
-        time.sleep(0.1)  # a topic that was just created has no leader for a moment
+        time.sleep(0.1)
 
 
 def committed_offsets(servers: str, group: str, topics: Iterable[str]) -> dict[Partition, int]:
@@ -194,7 +203,7 @@ def _taken(consumer: Any, message: Any, left: dict[Partition, int]) -> Iterator[
     place = (message.topic(), message.partition())
     error = message.error()
     if error and error.code() != ClientError._PARTITION_EOF:
-        if error.retriable():
+        if error.code() in _PASSING:
             return
         raise KafkaError(f"Topic {place[0]} cannot be read: {error.str()}.")
     if place not in left:
@@ -233,20 +242,7 @@ def produce_all(servers: str, records: Iterable[NewRecord]) -> int:
 
     Raises KafkaError with how many were not, and why; those that were stay written.
     """
-    producer = Producer(
-        {
-            "bootstrap.servers": servers,
-            "log_level": 0,
-            "enable.idempotence": True,
-            "acks": "all",
-            "partitioner": "murmur2_random",
-            "message.max.bytes": MAX_MESSAGE_BYTES,
-            "queue.buffering.max.kbytes": 64 << 10,
-            "compression.type": "lz4",
-            "delivery.timeout.ms": int(DELIVERY_S * 1000),
-            "topic.metadata.propagation.max.ms": int(ANSWER_S * 1000),
-        }
-    )
+    producer = _producer(servers)
     failures: list[str] = []
     delivered = 0
 
@@ -263,9 +259,30 @@ def produce_all(servers: str, records: Iterable[NewRecord]) -> int:
         given += 1
     producer.flush(DELIVERY_S + ANSWER_S)
     if delivered != given:
+        _producer.cache_clear()  # nothing that it still holds may be written later, unasked
+        producer.purge()
         why = failures[0] if failures else f"Kafka at {servers} does not answer"
         raise KafkaError(f"{given - delivered} of {given} records were not written: {why}.")
     return given
+
+
+@cache
+def _producer(servers: str) -> Any:
+    """One for the process: each new one waits half a second for its id."""
+    return Producer(
+        {
+            "bootstrap.servers": servers,
+            "log_level": 0,
+            "enable.idempotence": True,
+            "acks": "all",
+            "partitioner": "murmur2_random",
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            "queue.buffering.max.kbytes": 64 << 10,
+            "compression.type": "lz4",
+            "delivery.timeout.ms": int(DELIVERY_S * 1000),
+            "topic.metadata.propagation.max.ms": int(ANSWER_S * 1000),
+        }
+    )
 
 
 def _give(producer: Any, record: NewRecord, on_delivery: Any, failures: list[str]) -> None:
@@ -289,6 +306,7 @@ def _give(producer: Any, record: NewRecord, on_delivery: Any, failures: list[str
             return
 
 
+@cache
 def _admin(servers: str) -> Any:
     return AdminClient({"bootstrap.servers": servers, "log_level": 0})
 

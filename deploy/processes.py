@@ -90,6 +90,7 @@ def start(
         cwd=log.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # or the guard would hold the pipe of `tidemill up | tail`
         start_new_session=True,
         check=True,
         text=True,

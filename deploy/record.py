@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from deploy.parts import Part
-from deploy.processes import Record
+from deploy.processes import MARK, Record
 
 # Settings of this machine's stack itself; the other TIDEMILL_ variables are switches of the jobs.
-_NO_SWITCH = {"TIDEMILL_HOME", "TIDEMILL_CACHE", "TIDEMILL_MARK", "TIDEMILL_MAVEN_REPOSITORY"}
+_NO_SWITCH = {"TIDEMILL_HOME", "TIDEMILL_CACHE", MARK, "TIDEMILL_MAVEN_REPOSITORY"}
 
 
 @dataclass

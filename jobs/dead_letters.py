@@ -37,7 +37,12 @@ class _Asked:
         return Desk(team_topics(self.team), reason or self.reason)
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(
+    invoke_without_command=True,
+    context_settings={
+        "allow_interspersed_args": True
+    },  # `sdr --reason R` as well as `--reason R sdr`
+)
 def dead_letters(
     context: typer.Context,
     team: Annotated[str, typer.Argument(help="The team, as in sdr.")],

@@ -11,7 +11,9 @@ from typing import Any
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
+from pyflink.util.java_utils import add_jars_to_context_class_loader, to_jarray
 
 from deploy.jars import flink_python_jar, jars
 from deploy.java import java_home
@@ -34,9 +36,12 @@ def environments(
     """
     os.environ.setdefault("JAVA_HOME", str(java_home()))
     configuration = Configuration()
-    option = "pipeline.classpaths" if local else "pipeline.jars"
-    urls = ";".join(path.as_uri() for path in jars())
-    for key, value in {option: urls, **settings}.items():
+    urls = [path.as_uri() for path in jars()]
+    if local:
+        add_jars_to_context_class_loader(urls)
+    else:
+        configuration.set_string("pipeline.jars", ";".join(urls))
+    for key, value in settings.items():
         configuration.set_string(key, value)
     if remote:
         uploads = [] if local else [*jars(), flink_python_jar()]
@@ -50,9 +55,6 @@ def _remote(
     configuration: Configuration, host: str, port: int, uploads: list[Path]
 ) -> StreamExecutionEnvironment:
     """PyFlink has no public way to a session cluster from a plain `python`; the gateway has."""
-    from pyflink.java_gateway import get_gateway
-    from pyflink.util.java_utils import to_jarray
-
     jvm = get_gateway().jvm
     j_jars = to_jarray(jvm.String, [str(path) for path in uploads])
     factory = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy import stack as local_stack
+from deploy.java import JavaError, client_environment
 from deploy.parts import PARTS
+
+
+def pytest_configure() -> None:
+    """Every JVM that a test starts: the right Java, and settings for a short life."""
+    try:
+        os.environ.update(client_environment())
+    except JavaError:
+        pass  # most tests need none; the others say so
 
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:

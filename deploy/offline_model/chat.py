@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.offline_model.answering import Answerer
+from deploy.offline_model.conversation import content_text, read
 from deploy.offline_model.json_mode import options_of, wanted_schema
 from deploy.offline_model.judging import Judge
 from deploy.offline_model.letters import Letter
-from deploy.offline_model.reading import Reading, content_text, read
+from deploy.offline_model.reading import Reading
 from deploy.offline_model.reporting import answer, report
 from deploy.offline_model.schema import BadSchemaError, Compiled, compiled
 from deploy.offline_model.text import count_tokens, first_tokens

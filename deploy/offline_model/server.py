@@ -25,9 +25,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from deploy.offline_model.chat import Completion, RequestError, complete
+from deploy.offline_model.conversation import content_text
 from deploy.offline_model.embeddings import DEFAULT_DIMENSIONS, MAX_DIMENSIONS, as_base64, vector
 from deploy.offline_model.faults import Fault, Faults, altered, fault
-from deploy.offline_model.reading import content_text
 from deploy.offline_model.text import count_tokens
 
 KEPT_REQUESTS = 200_000

@@ -7,12 +7,12 @@ reason or an answer, by the property's name and description.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from deploy.offline_model.extracting import best_fact, domain, of_format, of_pattern, party
 from deploy.offline_model.fitting import fitted_text, smallest
 from deploy.offline_model.letters import Letter, is_letter, is_subject
 from deploy.offline_model.perspective import as_sentence
+from deploy.offline_model.place import Place
 from deploy.offline_model.ranking import likeness, ranked
 from deploy.offline_model.reading import Reading
 from deploy.offline_model.reporting import (
@@ -25,9 +25,6 @@ from deploy.offline_model.reporting import (
 )
 from deploy.offline_model.schema import Schema, nullable
 from deploy.offline_model.text import key_phrases, plain_key
-
-if TYPE_CHECKING:
-    from deploy.offline_model.answering import Place
 
 _REASON = re.compile(
     r"\b(?:reason(?:ing)?|rationale|justification|explanation|why|because|motivation|evidence)\b"
@@ -107,7 +104,7 @@ def _written(reading: Reading, schema: Schema, place: Place, name: str, told: st
     asked = f"{name}. {told}"
     if _REASON.search(name):
         verdicts = [f"{plain_key(k)} {v}" if not isinstance(v, str) else v
-                    for k, v in place.verdicts.items() if k != "margin" and not isinstance(v, bool)]  # fmt: skip
+                    for k, v in place.verdicts.items() if not isinstance(v, bool)]  # fmt: skip
         return because(reading, verdicts, told)
     if _IDENTIFIER.search(name):
         return ""

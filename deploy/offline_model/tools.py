@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.offline_model.answering import Answerer, Place
+from deploy.offline_model.answering import Answerer
 from deploy.offline_model.extracting import best_fact, domain, of_format, of_pattern, party
 from deploy.offline_model.fitting import fitted_text
 from deploy.offline_model.judging import Judge
+from deploy.offline_model.place import Place
 from deploy.offline_model.reading import Reading
 from deploy.offline_model.reporting import topic_of
 from deploy.offline_model.schema import Compiled, Schema, compiled, nullable, type_of

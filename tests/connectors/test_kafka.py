@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -23,8 +23,6 @@ from connectors.kafka import (
     read_at,
 )
 
-_numbers = itertools.count()
-
 
 @pytest.fixture
 def servers(stack: dict[str, str]) -> str:
@@ -36,7 +34,7 @@ def topic(servers: str) -> Callable[[int], str]:
     """Creates a topic of its own with that many partitions."""
 
     def create(partitions: int) -> str:
-        name = f"kafka_test_{next(_numbers)}"
+        name = f"kafka_test_{uuid.uuid4().hex[:10]}"
         assert ensure_topics(servers, {name: partitions}) == [name]
         return name
 

@@ -22,7 +22,14 @@ NAMES = st.sampled_from(
     name website created_on amount priority questions id emails quote a b c""".split()
 )
 TEXTS = st.sampled_from(
-    ["", "A short summary.", "How grave it is, 1 = low", "The lead's e-mail", "Three points", "x" * 300]
+    [
+        "",
+        "A short summary.",
+        "How grave it is, 1 = low",
+        "The lead's e-mail",
+        "Three points",
+        "x" * 300,
+    ]
 )
 
 
@@ -39,7 +46,9 @@ def strings(draw: st.DrawFn) -> dict[str, Any]:
         schema["minLength"] = draw(st.integers(0, most))
     elif kind == 2:
         schema["pattern"] = draw(
-            st.sampled_from(["^[A-Z]{2}-\\d{4}$", "^(yes|no)$", "\\d+", "^[^@ ]+@[^@ ]+$", "^.{3,9}$", "^$"])
+            st.sampled_from(
+                ["^[A-Z]{2}-\\d{4}$", "^(yes|no)$", "\\d+", "^[^@ ]+@[^@ ]+$", "^.{3,9}$", "^$"]
+            )
         )
     elif kind == 3:
         schema["format"] = draw(st.sampled_from(["email", "uri", "date", "uuid", "date-time"]))
@@ -129,7 +138,10 @@ def ask(schema: dict[str, Any], text: str = DATA) -> Any:
         {
             "model": "any",
             "messages": [
-                {"role": "system", "content": "You are an analyst at Stratus. Stratus makes robots."},
+                {
+                    "role": "system",
+                    "content": "You are an analyst at Stratus. Stratus makes robots.",
+                },
                 {"role": "user", "content": f"Judge this.\n\nLead: {text}"},
             ],
             "response_format": {"type": "json_schema", "json_schema": named},
@@ -169,7 +181,10 @@ def test_references_and_merged_parts_are_followed() -> None:
             "person": {
                 "type": "object",
                 "required": ["name", "email"],
-                "properties": {"name": {"type": "string"}, "email": {"type": "string", "format": "email"}},
+                "properties": {
+                    "name": {"type": "string"},
+                    "email": {"type": "string", "format": "email"},
+                },
             }
         },
         "type": "object",

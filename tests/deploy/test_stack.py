@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from pymongo import MongoClient
 
 from deploy import stack, start
+from deploy.processes import MARK
 from deploy.record import StackRecord
 
 
@@ -135,7 +136,7 @@ def test_down_leaves_no_process(home: Path) -> None:
     marked = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("TIDEMILL_MARK", "").startswith(str(home)):
+            if process.environ().get(MARK, "").startswith(str(home)):
                 marked.append(process)
         except psutil.Error:
             continue

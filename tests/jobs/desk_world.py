@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,6 @@ CREATE TABLE {team}_reports (
 SCRIPT = """
 INSERT INTO {team}_reports SELECT lead_id, lead_data.name AS report, headers FROM {team}_leads;
 """
-_numbers = itertools.count()
 
 
 @dataclass
@@ -115,7 +114,7 @@ def new_world(
     folder: Path, servers: str, monkeypatch: pytest.MonkeyPatch, app: typer.Typer
 ) -> World:
     """A team that nobody else has."""
-    name = f"desk{next(_numbers)}_{folder.name.translate({45: None})[-12:].lower()}"
+    name = f"desk_{uuid.uuid4().hex[:10]}"
     (folder / name).mkdir()
     (folder / name / "tables.sql").write_text(TABLES.format(team=name))
     (folder / name / "report.sql").write_text(SCRIPT.format(team=name))

@@ -1,11 +1,12 @@
 """A scripted model and a journal in memory: what the agent loop's ports look like from a test."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 from udfs.core.agent_loop import RunOutcome, RunRequest, run
-from udfs.core.calls import Json
+from udfs.core.calls import REASONS, Json
 from udfs.core.definition import AgentDefinition, Limits, Persona
 from udfs.core.tool import Tool
 
@@ -108,6 +109,11 @@ def request(event_id: str = "e-1", **changes: Any) -> RunRequest:
     return RunRequest(**{**values, **changes})
 
 
+async def look_up(name: str) -> dict[str, str]:
+    """Look a person up."""
+    return {"name": name, "mail": f"{name}@found.com"}
+
+
 async def play(
     the_agent: Any, model: ScriptedModel, journal: MemoryJournal | None = None, **changes: Any
 ) -> RunOutcome:
@@ -115,3 +121,15 @@ async def play(
     options = {k: changes.pop(k) for k in ("trace_content", "now_s") if k in changes}
     asked = request(**changes)
     return await run(definition, asked, model, journal or MemoryJournal(), tools, **options)
+
+
+def outcome(the_agent: Any, model: ScriptedModel, *journal: Any, **changes: Any) -> RunOutcome:
+    return asyncio.run(play(the_agent, model, *journal, **changes))
+
+
+def reason(found: RunOutcome) -> str:
+    assert found.failure is not None
+    assert found.reply is None
+    assert found.failure.reason in REASONS
+    assert found.spans[0].reason == found.failure.reason
+    return found.failure.reason
