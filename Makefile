@@ -71,7 +71,7 @@ compile = .venv/.lock/bin/uv pip compile --quiet --python-version 3.11 --generat
 	@touch $@
 
 .venv/.java: .venv/.package $(REQUIREMENTS)/java.txt
-	@$(BIN)/python -m deploy.java || \
+	@$(BIN)/python -m deploy.java >/dev/null 2>&1 || \
 		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/java.txt
 	@$(BIN)/python -m deploy.java
 	@touch $@

@@ -13,6 +13,7 @@ right side (RFC 5321, sections 4.2 and 4.5.3.2).
     └── Ambiguous           the final dot left, no answer came
 """
 
+import contextlib
 import re
 import smtplib
 import socket
@@ -174,10 +175,21 @@ class _Deadline:
     def left_s(self) -> float:
         return max(SHORTEST_S, self.deadline_s - time.monotonic())
 
-    def starttls(self, **options: Any) -> tuple[int, bytes]:
-        answer = super().starttls(**options)  # type: ignore[misc]
-        self._received = b""  # what was said in the clear is not believed
-        return answer  # type: ignore[no-any-return]
+    def has_unasked(self) -> bool:
+        """Whether the server has said something before it was asked. Raises where it has left."""
+        if self.sock is None:
+            return False
+        self.sock.settimeout(0)
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            packet = self.sock.recv(4096)
+            if not packet:
+                raise ConnectionError("closed by the server")
+            self._received += packet
+        return bool(self._received)
+
+    def forget(self) -> None:
+        """After STARTTLS: what was said in the clear is not believed."""
+        self._received = b""
 
 
 class _Smtp(_Deadline, smtplib.SMTP):
@@ -219,6 +231,7 @@ class Connection:
             smtp.ehlo_or_helo_if_needed()
             if url.starttls:
                 smtp.starttls(context=context)
+                smtp.forget()
                 smtp.ehlo_or_helo_if_needed()
             if url.user is not None:
                 smtp.login(url.user, url.password or "")
@@ -238,6 +251,7 @@ class Connection:
             self._command("RCPT", f" TO:<{to}>", (250, 251))
             self._command("DATA", "", (354,))
             self._write(_dotted(message))
+            self._heed()
             at("final_dot")
             self._stage = "final dot"
             self._smtp.deadline_s = time.monotonic() + self._url.reply_timeout_s
@@ -261,8 +275,14 @@ class Connection:
 
     def _command(self, verb: str, rest: str, good: tuple[int, ...]) -> None:
         self._stage = verb
+        self._heed()
         self._write(f"{verb}{rest}\r\n".encode("ascii"))
         self._answer(good)
+
+    def _heed(self) -> None:
+        """What the server says unasked is no answer to what comes next, least of all to the dot."""
+        if self._smtp.has_unasked():
+            self._answer(())
 
     def _write(self, data: bytes) -> None:
         if self._smtp.sock is not None:

@@ -13,8 +13,16 @@ from pathlib import Path
 from deploy.parts import Part
 from deploy.processes import MARK, Record
 
+LOCAL_ADDRESSES = "TIDEMILL_LOCAL_ADDRESSES"  # see deploy/addresses.py
+
 # Settings of this machine's stack itself; the other TIDEMILL_ variables are switches of the jobs.
-_NO_SWITCH = {"TIDEMILL_HOME", "TIDEMILL_CACHE", MARK, "TIDEMILL_MAVEN_REPOSITORY"}
+_NO_SWITCH = {
+    "TIDEMILL_HOME",
+    "TIDEMILL_CACHE",
+    "TIDEMILL_MAVEN_REPOSITORY",
+    LOCAL_ADDRESSES,
+    MARK,
+}
 
 
 @dataclass

@@ -19,7 +19,7 @@ from jobs import ai_calls, mongodb_sinks
 from jobs.errors import ScriptError, TidemillError
 from jobs.keyed_views import check_columns, keyed_view
 from jobs.planner import root_message, script_error
-from jobs.script import CreateTable, Insert, KeyedCall, Script, SetOption
+from jobs.script import CreateTable, CreateView, Insert, KeyedCall, Script, SetOption
 from jobs.script import functions_called, rewrite, table_references
 from jobs.sources import guard_source
 from jobs.splitter import Statement
@@ -132,6 +132,22 @@ class Assembly:
             self._keyed(step)
         else:
             self._execute(self._prepared(step.statement))  # type: ignore[attr-defined]
+        if isinstance(step, CreateView) and ai_calls.calls(step.statement):
+            self._pin(step)
+
+    def _pin(self, view: CreateView) -> None:
+        """Make a stream of a view that asks a model.
+
+        The planner prunes columns for each INSERT apart; where two need different ones it would
+        plan the call twice, `deterministic=False` or not.
+        """
+        columns = view_columns(self.environment, view.name)
+        stream = self.environment.to_data_stream(self.environment.from_path(f"`{view.name}`"))
+        self.environment.drop_temporary_view(view.name)
+        schema = Schema.new_builder()
+        for name, declared in columns:
+            schema.column(name, data_type(declared))
+        self.environment.create_temporary_view(view.name, stream, schema.build())
 
     def _execute(self, statement: Statement) -> None:
         try:

@@ -169,9 +169,12 @@ def team_status(team: str) -> None:
 
 
 def jobs_table(jobs: Sequence[JobFigures]) -> Table:
-    """Jobs with what they have before them."""
-    table = Table("Job", "State", title_justify="left")
-    for heading in ("not committed", "in operators", "of these later"):
+    """Jobs with what they have before them: records behind the last commit, events in operators,
+    and those of them whose time has not come."""
+    table = Table()
+    table.add_column("Job", no_wrap=True)
+    table.add_column("State")
+    for heading in ("behind", "held", "for later"):
         table.add_column(heading, justify="right")
     for job in jobs:
         held = "?" if job.held is None else str(job.held)

@@ -55,19 +55,20 @@ def fact(record: KafkaRecord, team: TeamTopics, external: Topic | None = None) -
     """What one record is evidence of; `external` is its topic, where someone outside wrote it."""
     headers = flat_headers(record)
     dead = record.topic == team.dead_letters
+    says = _dead_letter(record, headers, team) if dead else _says(record, external)
     event_id, attempt, trace_id = identity(record, headers)
     return Fact(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
         timestamp_ms=record.timestamp_ms,
-        key=(record.key or b"").decode("utf-8", "replace"),
+        key=says.get("key") or (record.key or b"").decode("utf-8", "replace"),
         event_id=event_id,
         attempt=attempt,
         trace_id=trace_id,
         source="" if external else _origin(headers) if dead else _text(headers, "source"),
         tombstone=record.value is None,
-        says=_dead_letter(record, headers) if dead else _says(record, external),
+        says=says,
     )
 
 
@@ -93,11 +94,17 @@ def _text(headers: events.Headers, name: str) -> str:
     return events.text(headers, name) or ""
 
 
-def _dead_letter(record: KafkaRecord, headers: events.Headers) -> Mapping[str, Any]:
+def _dead_letter(
+    record: KafkaRecord, headers: events.Headers, team: TeamTopics
+) -> Mapping[str, Any]:
     names = ("reason", "stage", "job", "message", "at")
     says: dict[str, Any] = {name: _text(headers, f"dlq_{name}") for name in names}
-    if says["stage"] == "effect":
-        says["step"] = _value(record).get("step")
+    if says["stage"] != "decode":  # the value is a view's row, and the key what it is keyed by
+        row = _value(record)
+        keys = (row.get(topic.key) for topic in team.topics.values())
+        says["key"] = next((key for key in keys if isinstance(key, str)), "")
+        if says["stage"] == "effect":
+            says["step"] = row.get("step")
     return says
 
 

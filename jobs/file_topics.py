@@ -2,7 +2,7 @@
 
 Input lines are one JSON object per record, as a person writes it:
 
-    {"key": "lead-1", "value": {…}, "headers": {"ce_id": "e1"}, "timestamp": "2025-01-01T00:00:00Z"}
+    {"key": "lead-1", "value": {…}, "headers": {"ce_id": "e1"}, "timestamp": "2026-01-01T00:00:00Z"}
 
 A `value` that is text is taken as it is, so that a broken record can be written down.
 """
@@ -17,7 +17,6 @@ from jobs.errors import ScriptError
 from jobs.tables import TableFacts, create_table
 from jobs.topics import raw_name, sink_lines, sink_name, watermark_lines
 
-FIRST_TIME = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 _JSON = {"format": "json", "json.timestamp-format.standard": "ISO-8601"}
 
 
@@ -65,7 +64,7 @@ class FileTopics:
 def read_lines(path: Path, shown: str) -> list[dict[str, Any]]:
     """A JSON-lines file of a test. Raises ScriptError at the line that is not one."""
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not text.strip():
             continue
         try:
@@ -82,14 +81,14 @@ def _record(line: dict[str, Any], number: int) -> dict[str, Any]:
     value, key = line.get("value"), line.get("key")
     if not isinstance(value, str | None):
         value = json.dumps(value, ensure_ascii=False)
-    moment = FIRST_TIME + dt.timedelta(seconds=number)
+    moment = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=60)
     return {
         "record_key": _encoded(key),
         "record_value": _encoded(value),
         "headers": {name: _encoded(str(v)) for name, v in line.get("headers", {}).items()},
         "partition": 0,
         "offset": number,
-        "kafka_time": line.get("timestamp", moment.isoformat().replace("+00:00", "Z")),
+        "kafka_time": line.get("timestamp", moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")),
     }
 
 

@@ -35,6 +35,7 @@ from jobs.tables import TableFacts
 
 Row = dict[str, Any]
 Report = Callable[[str, str], None]
+CLOCK_SPEED = "1e6"  # a campaign's week is over in less than a second
 _NEEDED = ("mongodb", "mail", "model")
 _USER = ("MONGODB_URI", "OPENAI_BASE_URL", "OPENAI_API_KEY", "SMTP_URL", "TIDEMILL_ALLOW_LOCAL_WEB")
 
@@ -57,11 +58,12 @@ def test_all(names: Sequence[str], *, update: bool, report: Report) -> bool:
 def _services() -> Iterator[None]:
     """A MongoDB, a mail sink and an offline model of the test's own, on free ports."""
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="tidemill-test-") as home:
+    with tempfile.TemporaryDirectory(prefix="tidemill-test-", ignore_cleanup_errors=True) as home:
         for name in _USER:
             os.environ.pop(name, None)
         os.environ["TIDEMILL_HOME"] = home
         os.environ.setdefault("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+        os.environ["TIDEMILL_CLOCK_SPEED"] = CLOCK_SPEED
         os.environ.update({f"TIDEMILL_{part.upper()}_PORT": "0" for part in _NEEDED})
         try:
             os.environ.update(stack.up(_NEEDED))
@@ -106,7 +108,7 @@ class GoldenTest:
                 load_jsonl(mongo[settings().mongodb_database][path.stem], path, "_id")
 
     def _written(self, how: str) -> dict[str, list[Row]]:
-        with tempfile.TemporaryDirectory(prefix="tidemill-topics-") as name:
+        with tempfile.TemporaryDirectory(prefix="tidemill-topics-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             savepoint = None
             if how != "straight":

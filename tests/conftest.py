@@ -11,6 +11,9 @@ import pytest
 from deploy import stack as local_stack
 from deploy.java import JavaError, client_environment
 from deploy.parts import PARTS
+from deploy.record import LOCAL_ADDRESSES
+
+SWITCHES = ("TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED", "TIDEMILL_TRACE_CONTENT")
 
 
 def pytest_configure() -> None:
@@ -28,7 +31,7 @@ def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
         patch.setenv(part.port_variable, "0")
         for variable in part.yours:
             patch.delenv(variable, raising=False)
-    for switch in ("MONGODB_DATABASE", "TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED"):
+    for switch in ("MONGODB_DATABASE", LOCAL_ADDRESSES, *SWITCHES):
         patch.delenv(switch, raising=False)
 
 

@@ -29,8 +29,11 @@ Kind = Literal["json", "pair", "heading", "open", "close", "prose", "gap"]
 
 @dataclass(frozen=True)
 class Block:
-    """`key` is a pair's key, a heading's words, a tag's name or a JSON value's label; `text` a pair's
-    value, a line of prose or the line before a JSON value."""
+    """A piece of a message.
+
+    `key` is a pair's key, a heading's words, a tag's name or a JSON value's label; `text` is a
+    pair's value, a line of prose or the line before a JSON value.
+    """
 
     kind: Kind
     text: str = ""

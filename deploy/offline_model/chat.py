@@ -145,10 +145,12 @@ def complete(request: Mapping[str, Any]) -> Completion:
     made.prompt_tokens = _prompt_tokens(request, messages)
     if made.prompt_tokens > CONTEXT_TOKENS:
         raise RequestError(
-            f"This model's maximum context length is {CONTEXT_TOKENS} tokens. However, your messages "
+            f"This model's maximum context length is {CONTEXT_TOKENS} tokens. However, your "
+            f"messages "
             f"resulted in {made.prompt_tokens} tokens. Please reduce the length of the messages.",
-            "messages", "context_length_exceeded",
-        )  # fmt: skip
+            "messages",
+            "context_length_exceeded",
+        )
     tools = request.get("tools") or []
     reading = read(messages, schema.labels if schema else _labels_in(messages))
     try:
@@ -187,7 +189,8 @@ def _checked(request: Mapping[str, Any]) -> tuple[str, list[Mapping[str, Any]]]:
     for number, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise RequestError(
-                f"Invalid value for 'messages[{number}].role': expected one of {', '.join(sorted(ROLES))}.",
+                f"Invalid value for 'messages[{number}].role': expected one of "
+                f"{', '.join(sorted(ROLES))}.",
                 f"messages[{number}].role",
             )
     return model, messages
@@ -210,7 +213,8 @@ def _format(request: Mapping[str, Any]) -> tuple[Compiled | None, bool]:
             raise RequestError(text, "response_format", "invalid_json_schema") from error
     if kind not in ("text", "json_object"):
         raise RequestError(
-            f"Invalid value for 'response_format.type': {kind!r}; expected text, json_object or json_schema.",
+            f"Invalid value for 'response_format.type': {kind!r}; expected text, json_object "
+            f"or json_schema.",
             "response_format.type",
         )
     return None, kind == "json_object"

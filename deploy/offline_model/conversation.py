@@ -15,10 +15,12 @@ MAX_PASSAGES = 1_500
 MAX_LINES = 400
 MAX_LINE_CHARS = 4_000
 _COMPLAINT = re.compile(
-    r"schema|valid|json|required propert|is not of type|is not one of|does not match|try again|truncat"
+    r"schema|valid|json|required propert|is not of type|is not one of|does not match"
+    r"|try again|truncat"
     r"|additional propert|parse",
     re.I,
 )
+_WRAPPED = re.compile(r"^\s*<([A-Za-z][\w-]{0,40})>\s*\n(.*)\n\s*</\1>\s*$", re.S)
 _ERROR = re.compile(r"^\s*(?:tool )?(?:error|failed|failure|exception|timeout|timed out)\b", re.I)
 
 
@@ -77,15 +79,18 @@ def _complaint_at(messages: Sequence[Mapping[str, Any]]) -> set[int]:
 
 
 def _read_tool(found: Reading, name: str, text: str) -> None:
+    """A tool's result: JSON or text, with or without a tag around it."""
+    if wrapped := _WRAPPED.match(text):
+        text = wrapped.group(2)
     try:
         value = json.loads(text)
-    except ValueError:
-        value = text
+    except (ValueError, RecursionError):
+        value = text.strip()
     if isinstance(value, dict) and value.get("error"):
         found.failures.append(f"{name}: {str(value['error'])[:300]}")
-    elif isinstance(value, str) and (_ERROR.match(value) or not value.strip()):
-        found.failures.append(f"{name}: {value.strip()[:300] or 'nothing found'}")
-    elif value is None or value == [] or value == {}:
+    elif isinstance(value, str) and (_ERROR.match(value) or not value):
+        found.failures.append(f"{name}: {value[:300] or 'nothing found'}")
+    elif value in (None, [], {}) or (isinstance(value, dict) and value.get("found") is False):
         found.failures.append(f"{name}: nothing found")
     elif isinstance(value, (dict, list)):
         found.take(value, (), name)

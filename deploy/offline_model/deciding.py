@@ -22,7 +22,8 @@ from deploy.offline_model.schema import Schema, bounds, nullable, type_of
 from deploy.offline_model.text import plain_key
 
 _JUDGED = re.compile(
-    r"\b(?:score|rating|grade|priority|severity|level|rank|likelihood|probability|confidence|urgency"
+    r"\b(?:score|rating|grade|priority|severity|level|rank|likelihood|probability"
+    r"|confidence|urgency"
     r"|risk|fit|quality|sentiment|impact|stars?|strength|relevance|importance|certainty|health"
     r"|percent(?:age)?)\b"
 )

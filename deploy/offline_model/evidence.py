@@ -1,7 +1,7 @@
 """The data of a request in; how far it supports a word, a phrase or a numeric condition out.
 
-Evidence is counted once per request: which stems and ideas are said, which are denied ("no budget"),
-and which numbers stand beside which words.
+Evidence is counted once per request: which stems and ideas are said, which are denied ("no
+budget"), and which numbers stand beside which words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from deploy.offline_model.lexicon import Idea, Unit, units
 from deploy.offline_model.text import stem, stems, weight, words
 
 _NUMBER = re.compile(
-    r"(?<![\w.])([$€£]?)\s?(\d{1,15}(?:[,.’']\d{1,6})*)\s?(k|m|bn|b|million|billion|thousand|%)?(?![\w])",
+    r"(?<![\w.])([$€£]?)\s?(\d{1,15}(?:[,.’']\d{1,6})*)\s?(k|m|bn|b|million|billion"
+    r"|thousand|%)?(?![\w])",
     re.IGNORECASE,
 )
 _SCALE = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9}
@@ -96,7 +97,10 @@ class Evidence:
     def unit(self, unit: Unit) -> float:
         """Support for one word or phrase, by itself or by the ideas that it speaks of."""
         own = min((self.word(one) for one in unit.stems), default=0.0)
-        by_idea = max((self.idea(idea.name) * 0.9 for idea in unit.ideas), default=0.0)
+        by_idea = 0.9 * max((self.idea(idea.name) for idea in unit.ideas), default=0.0)
+        signs = {idea.polarity > 0 for idea in unit.ideas if idea.polarity}
+        if len(signs) == 2:  # good and bad at once ("exploring"): only both together meet it
+            by_idea = 0.5 * by_idea + 0.45 * min(self.idea(idea.name) for idea in unit.ideas)
         if own >= 0 and by_idea >= 0:
             return max(own, by_idea)
         return min(own, by_idea) if own <= 0 or by_idea <= -0.5 else own

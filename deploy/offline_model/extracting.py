@@ -1,4 +1,4 @@
-"""A reading and what is asked for (a name, a description, a format) in; a short text of the data out.
+"""A reading and what is asked for (name, description, format) in; a short text of the data out.
 
 Nothing is invented: what the data does not hold comes back as None.
 """
@@ -39,12 +39,21 @@ MAX_SCANNED_CHARS = 200_000
 _PERSON = re.compile(
     r"^(?:(?:Dr|Mr|Mrs|Ms|Prof)\.? )?[^\W\d_][\w'’.-]*(?: [^\W\d_][\w'’.-]*){0,4}$"
 )
-_SIGNED = re.compile(r"(?:regards|best|thanks|thank you|cheers|sincerely|greetings)[,!]?\s+((?:[A-Z][\w'’-]+ ?){1,3})$", re.I)  # fmt: skip
+_SIGNED = re.compile(
+    r"(?:regards|best|thanks|thank you|cheers|sincerely"
+    r"|greetings)[,!]?\s+((?:[A-Z][\w'’-]+ ?){1,3})$",
+    re.I,
+)
 _I_AM = re.compile(
     r"\b(?:I am|I'm|my name is|this is) ((?:[A-Z][\w'’-]+ ?){1,3})(?=,|\.| from| at| and|$)"
 )
 _FROM_COMPANY = re.compile(r"\b(?:from|at|for|with) ((?:[A-Z][\w&.-]*)(?: (?:[A-Z][\w&-]*|&))*)")
-_IS_TITLE = re.compile(r"\b(?:I am|I'm)(?: the| an?)? ((?:[A-Za-z/&-]+ ){0,4}?(?:manager|director|engineer|officer|lead|head of [\w ]+|VP[\w ]*|CTO|CEO|CIO|CFO|founder|owner|analyst|student|developer|architect|administrator|consultant|teacher|nurse|doctor))\b")  # fmt: skip
+_IS_TITLE = re.compile(
+    r"\b(?:I am|I'm)(?: the| an?)? ((?:[A-Za-z/&-]+ ){0,4}?(?:manager|director"
+    r"|engineer|officer|lead|head of [\w ]+|VP[\w ]*|CTO|CEO|CIO|CFO|founder|owner"
+    r"|analyst|student|developer|architect|administrator|consultant|teacher|nurse"
+    r"|doctor))\b"
+)
 
 
 @dataclass(frozen=True)
@@ -65,15 +74,45 @@ class Party:
 
 _TITLES = frozenset("Dr Mr Mrs Ms Prof".split())
 _ROLES: dict[str, tuple[str, ...]] = {
-    "name": ("full name", "contact name", "lead name", "customer name", "person name", "candidate name",
-             "applicant name", "name", "contact", "customer", "requester", "applicant", "candidate",
-             "sender", "from", "author", "user", "person", "reporter", "lead"),
+    "name": (
+        "full name",
+        "contact name",
+        "lead name",
+        "customer name",
+        "person name",
+        "candidate name",
+        "applicant name",
+        "name",
+        "contact",
+        "customer",
+        "requester",
+        "applicant",
+        "candidate",
+        "sender",
+        "from",
+        "author",
+        "user",
+        "person",
+        "reporter",
+        "lead",
+    ),
     "title": ("job title", "title", "job role", "position", "role"),
-    "company": ("company name", "company", "organisation", "organization", "organisation name",
-                "organization name", "account name", "employer", "business", "firm", "account"),
+    "company": (
+        "company name",
+        "company",
+        "organisation",
+        "organization",
+        "organisation name",
+        "organization name",
+        "account name",
+        "employer",
+        "business",
+        "firm",
+        "account",
+    ),
     "email": ("email", "e mail", "email address", "mail", "to", "from"),
     "website": ("company website", "website", "url", "homepage", "site", "web", "domain"),
-}  # fmt: skip
+}
 
 
 def party(reading: Reading) -> Party:
@@ -90,7 +129,12 @@ def _party(reading: Reading) -> Party:
         first, last = _exact(reading, "first name"), _exact(reading, "last name")
         found["name"] = " ".join(part for part in (first, last) if part)
     prose = [one.text for one in reading.passages if one.source == "user"][:60]
-    for role, pattern in (("name", _I_AM), ("name", _SIGNED), ("title", _IS_TITLE), ("company", _FROM_COMPANY)):  # fmt: skip
+    for role, pattern in (
+        ("name", _I_AM),
+        ("name", _SIGNED),
+        ("title", _IS_TITLE),
+        ("company", _FROM_COMPANY),
+    ):
         if not found[role]:
             match = next((m for text in prose if (m := pattern.search(text))), None)
             found[role] = match.group(1).strip(" .,") if match else ""

@@ -1,7 +1,8 @@
 """Fault rules in; for each request the misbehaviour that is due, and altered completions, out.
 
-For tests: a rule says what goes wrong (`kind`), for which requests (`match`, a regular expression on
-the messages' text; `share`, spread evenly), and how often (`count`). The first rule that is due wins.
+For tests: a rule says what goes wrong (`kind`), for which requests (`match`, a regular expression
+on the messages' text; `share`, spread evenly), and how often (`count`). The first rule that is due
+wins.
 """
 
 from __future__ import annotations
@@ -155,7 +156,9 @@ def altered(made: Completion, rule: Fault, nonce: int) -> Completion:
     if rule.kind == "prose":
         return replace(
             plain,
-            content=f"Sure! Here is what you asked for:\n\n{content}\n\nLet me know if you need more.",
+            content=(
+                f"Sure! Here is what you asked for:\n\n{content}\n\nLet me know if you need more."
+            ),
         )
     if rule.kind == "fences":
         return replace(plain, content=f"```json\n{content}\n```")

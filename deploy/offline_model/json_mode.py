@@ -12,14 +12,20 @@ from typing import Any
 from deploy.offline_model.reading import Reading
 from deploy.offline_model.schema import Schema
 
-_KEYS = re.compile(r"\b(?:keys?|fields?|properties|attributes|members?)\b(?:\s*(?:named|called|are))?\s*:?\s+([^\n]{3,400})", re.I)  # fmt: skip
+_KEYS = re.compile(
+    r"\b(?:keys?|fields?|properties|attributes|members?)\b(?:\s*(?:named|called"
+    r"|are))?\s*:?\s+([^\n]{3,400})",
+    re.I,
+)
 _ITEM = re.compile(
-    r"^[-*•]?\s*[\"'`*]{0,3}([a-z][a-z0-9_]{1,40})[\"'`*]{0,3}\s*(?:\(([^)]*)\))?\s*(?::|–|—| - )\s*(.*)$"
+    r"^[-*•]?\s*[\"'`*]{0,3}([a-z][a-z0-9_]{1,40})[\"'`*]{0,3}\s*(?:\(([^)]*)\))?\s*(?"
+    r"::|–|—| - )\s*(.*)$"
 )
 _NAME = re.compile(r"^[\"'`*]*([a-zA-Z][\w-]{0,40})[\"'`*]*\s*(?:\(([^)]*)\))?")
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:-|–|to|\.\.|and)\s*(\d+(?:\.\d+)?)")
 _ONE_OF = re.compile(
-    r"\b(?:one of|either|exactly one(?: word)?(?: of)?|only (?:one of|with)?)\b[:\s]+([^\n.]{3,300})",
+    r"\b(?:one of|either|exactly one(?: word)?(?: of)?|only (?:one of"
+    r"|with)?)\b[:\s]+([^\n.]{3,300})",
     re.I,
 )
 _BARS = re.compile(r"^[\w -]{1,40}(?:\s*\|\s*[\w -]{1,40})+$")

@@ -15,43 +15,60 @@ from dataclasses import dataclass, field
 from deploy.offline_model.evidence import Evidence
 from deploy.offline_model.lexicon import ideas_of, units
 from deploy.offline_model.reading import Reading
-from deploy.offline_model.rubric import (
-    Clause,
-    Criterion,
-    bands,
-    criterion,
-    is_rest_label,
-    label_criteria,
-    points,
-)
+from deploy.offline_model.rubric import Clause, Criterion, criterion, is_rest_label, label_criteria
+from deploy.offline_model.scales import Points, bands, points
 from deploy.offline_model.text import sentences, stem, stems, weight, words
 
 _PLACES: dict[str, float] = {
     stem(word): place
     for place, listed in {
-        0.02: "disqualify disqualified reject rejected decline deny denied discard drop spam worst cold unqualified ignore fail failed sell avoid terrible trivial informational info p5 sev5 never",
+        0.02: (
+            "disqualify disqualified reject rejected decline deny denied discard drop spam "
+            "worst cold unqualified ignore fail failed sell avoid terrible trivial "
+            "informational info p5 sev5 never"
+        ),
         0.15: "low minor poor weak p4 sev4 negative unlikely small bad cosmetic slow backlog",
         0.3: "below fair nurture p3 maybe waitlist monitor watch hold wait lukewarm later",
-        0.5: "medium moderate normal average neutral mixed warm review partial investigate further conditional caution standard sev3 mid uncertain",
+        0.5: (
+            "medium moderate normal average neutral mixed warm review partial investigate "
+            "further conditional caution standard sev3 mid uncertain"
+        ),
         0.75: "good above major elevated sev2 p2 likely interested important",
-        0.85: "high strong positive hot large urgent engage pursue accept approve approved qualified qualify pass hire buy invest advance proceed contact",
-        1.0: "critical severe excellent blocker sev1 p1 p0 highest best emergency extreme outstanding perfect certain immediate",
+        0.85: (
+            "high strong positive hot large urgent engage pursue accept approve approved "
+            "qualified qualify pass hire buy invest advance proceed contact"
+        ),
+        1.0: (
+            "critical severe excellent blocker sev1 p1 p0 highest best emergency extreme "
+            "outstanding perfect certain immediate"
+        ),
     }.items()
     for word in listed.split()
-}  # fmt: skip
+}
 NEXT_TO_NOTHING = 10
+CERTAIN = 0.6
 _GRAVE = re.compile(
-    r"severity|urgen|priorit|risk|impact|threat|danger|critical|grav|alarm|escalat|triage|emergenc|incident",
+    r"severity|urgen|priorit|risk|impact|threat|danger|critical|grav|alarm|escalat"
+    r"|triage|emergenc|incident",
     re.I,
 )
 _RANKS_DOWN = re.compile(
-    r"\b1 (?:is|=|means|being|for)? ?(?:the )?(?:most|highest|worst|top|best|critical|severe)|1 \((?:highest|most|critical)|"
+    r"\b1 (?:is|=|means|being|for)? ?(?:the )?(?:most|highest|worst|top|best|critical"
+    r"|severe)|1 \((?:highest|most|critical)|"
     r"(?:lower|smaller) (?:number |value )?(?:is|means) (?:more|better|higher)",
     re.I,
 )
 _SENTIMENT = re.compile(r"sentiment|mood|tone|emotion|satisf|attitude", re.I)
-_APPROVAL = frozenset(stem(w) for w in "qualified fit suitable approved approve promising good eligible recommended worth hire engage viable pursue proceed positive".split())  # fmt: skip
-_ESCALATION = frozenset(stem(w) for w in "escalate escalation urgent page alarm alert critical emergency".split())  # fmt: skip
+_APPROVAL = frozenset(
+    stem(w)
+    for w in (
+        "qualified fit suitable approved approve promising good eligible recommended "
+        "worth hire engage viable pursue proceed positive"
+    ).split()
+)
+_ESCALATION = frozenset(
+    stem(w) for w in ("escalate escalation urgent page alarm alert critical emergency").split()
+)
 
 
 @dataclass
@@ -222,9 +239,9 @@ class Judge:
         level = self.level(name, description)
         lines = [*self.lines, *sentences(description)]
         if rules := points(lines):
-            total = sum(rule.points * _unit(1.5 * self.support(rule.criterion)) for rule in rules)
+            total = sum(rule.points * self._earned(rule) for rule in rules)
             most = sum(rule.points for rule in rules if rule.points > 0) or 1.0
-            return max(low, min(high, low + total * (high - low) / max(most, high - low)))
+            return max(low, min(high, low + total * (high - low) / min(most, high - low)))
         found = bands(lines, low, high)
         if found and any(band.low < band.high for band in found) or len(found) > (high - low) / 2:
             best = max(
@@ -243,6 +260,18 @@ class Judge:
         ):
             level = 1 - level
         return low + level * (high - low)
+
+    def _earned(self, rule: Points) -> float:
+        """The share of a rule's points that the data earns; taken only where it is certain."""
+        one = rule.criterion
+        support = self.support(one)
+        if one.any_ and support > 0:
+            values = [self._clause(clause, {}) for clause in one.clauses if clause.units]
+            heads, others = values[: one.heads], values[one.heads :]
+            support = max([0.5 * value for value in heads] + others, default=support)
+        if rule.points < 0:
+            return 1.0 if support > CERTAIN else 0.0
+        return _unit((support - 0.3) / (CERTAIN - 0.3))
 
     def yes(self, name: str, description: str) -> bool:
         """Whether a statement named and described so holds for the data."""

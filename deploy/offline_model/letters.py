@@ -14,7 +14,7 @@ from deploy.offline_model.extracting import Party, party
 from deploy.offline_model.lexicon import ideas_of
 from deploy.offline_model.perspective import as_sentence, lower_first, opening, to_you, upper_first
 from deploy.offline_model.ranking import likeness, ranked, worth
-from deploy.offline_model.reading import Reading
+from deploy.offline_model.reading import Reading, is_report
 from deploy.offline_model.reporting import fits_words, topic_of, wanted_count
 from deploy.offline_model.text import key_phrases, plain_key, shorten
 
@@ -42,24 +42,42 @@ MOVES: dict[str, dict[str, str]] = {
     "follow_up": {
         "subject": "Is {topic} still on your list, {name}?",
         "open": "I do not want to fill your inbox, so this is my last note for now.",
-        "close": "If the time is not right, a short reply is enough, and I will get back to you later.",
+        "close": (
+            "If the time is not right, a short reply is enough, and I will get back to you later."
+        ),
     },
     "reply": {
         "subject": "Re: {topic}",
         "open": "Thank you for your message.",
         "close": "We are looking into it and will come back to you with an answer.",
     },
-}  # fmt: skip
+}
 _MOVE_WORDS = (
-    ("proof", r"case study|customer story|success stor|reference|proof|example of|social proof|testimonial"),
+    (
+        "proof",
+        (
+            r"case study|customer story|success stor|reference|proof|example of|social proof"
+            r"|testimonial"
+        ),
+    ),
     ("invite", r"invit|webinar|workshop|event|demo\b|trial|call to action|book"),
     ("follow_up", r"last|final|follow[ -]?up|check(?:ing)? in|break-?up|gentle|re-?engage|remind"),
-    ("educate", r"educat|tip|insight|resource|guide|article|useful|value|learn|best practice|thought"),
+    (
+        "educate",
+        (
+            r"educat|tip|insight|resource|guide|article|useful|value|learn|best practice"
+            r"|thought"
+        ),
+    ),
     ("introduce", r"introduc|welcome|first|thank|hello"),
-)  # fmt: skip
+)
 _SERIES = ("introduce", "educate", "follow_up", "proof", "invite")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
-_REPLYING = re.compile(r"support|customer service|help ?desk|ticket|complaint|success team|service agent|reply to the (?:customer|message|ticket)", re.I)  # fmt: skip
+_REPLYING = re.compile(
+    r"support|customer service|help ?desk|ticket|complaint|success team|service agent"
+    r"|reply to the (?:customer|message|ticket)",
+    re.I,
+)
 
 
 _NOT_TOPICS = frozenset({"budget", "timeline", "purchase_intent", "early_stage"})
@@ -105,7 +123,7 @@ class Letter:
         from_them = [
             one.text
             for one in ranked(self.reading, f"project need problem {self.asked}", 12)
-            if one.source == "user" and worth(one.text) > -0.4 and not _is_report(one.key)
+            if one.source == "user" and worth(one.text) > -0.4 and not is_report(one.key)
         ]
         from_them = [
             one
@@ -130,8 +148,14 @@ class Letter:
                 fresh = phrase.lower() not in map(str.lower, phrases)
                 if fresh and not {word.lower() for word in phrase.split()} <= known:
                     phrases.append(phrase)
-        subject = next((str(f.value) for f in self.reading.facts
-                        if plain_key(f.key) in ("subject", "topic") and f.source == "user"), "")  # fmt: skip
+        subject = next(
+            (
+                str(f.value)
+                for f in self.reading.facts
+                if plain_key(f.key) in ("subject", "topic") and f.source == "user"
+            ),
+            "",
+        )
         if subject and self.number == 0:
             return shorten(subject, 60)
         if phrases:
@@ -221,10 +245,16 @@ class Letter:
         return " ".join(said)
 
     def _offer(self) -> list[str]:
-        """What the instructions say of the sender's side, nearest to the other side's need first."""
+        """What the instructions say of the sender's side, nearest to the other's need first."""
         need = " ".join(self.taken_up[:3])
-        told = [one for one in self.reading.background if 4 <= len(one.split()) <= 45
-                and not one.endswith(("?", ":")) and not re.match(r"you\b|your\b", one, re.I)]  # fmt: skip
+        offer = [self.reading.persona.offer] if self.reading.persona.offer else []
+        told = offer + [
+            one
+            for one in self.reading.background
+            if 4 <= len(one.split()) <= 45
+            and not one.endswith(("?", ":"))
+            and not re.match(r"you\b|your\b", one, re.I)
+        ]
         best = sorted(told, key=lambda one: -likeness(need, one))
         if not best:
             return []
@@ -260,19 +290,12 @@ class Letter:
         return f"Best regards,\n{signature}" if signature else "Best regards"
 
 
-def _is_report(key: str) -> bool:
-    """Fields that hold notes about the other side, not words of theirs."""
-    return (
-        re.search(r"context|report|summary|notes?|analysis|points?|reason", plain_key(key))
-        is not None
-    )
-
-
 def _told_of(text: str, number: int) -> str:
     """What the instructions say of the letter with this number, if they do."""
     for pattern in (
         rf"\b(?:e-?mail|mail|message|letter|step) {number + 1}\b[:\s-]*([^\n.;]+)",
-        rf"\b(?:the )?{_ORDINALS[min(number, 5)]}\b(?: e-?mail| mail| message| one| letter)?[:\s,]*([^\n.;,]+)",
+        rf"\b(?:the )?{_ORDINALS[min(number, 5)]}\b(?: e-?mail| mail| message| one| "
+        rf"letter)?[:\s,]*([^\n.;,]+)",
         rf"^\s*{number + 1}[.)]\s+([^\n]+)",
     ):
         if match := re.search(pattern, text, re.I | re.M):

@@ -20,6 +20,31 @@ _SCOPE_END = re.compile(
     r"[.;:!?\n]+(?:\s|$)|\n|\s+[-–—]\s+|\b(?:but|however|although|though)\b", re.I
 )
 _SCOPE_WORDS = 5
+_PERIOD = (
+    r"(?:weeks?|months?|quarters?|half year|year.?end|end of the year|peak season|season|spring"
+    r"|summer|autumn|fall|winter|q[1-4]|january|february|march|april|may|june|july|august|september"
+    r"|october|november|december)"
+)
+# Ideas that are known by a form, not by words: a date to keep, an amount of money.
+_FORMS = (
+    (
+        "timeline",
+        re.compile(
+            rf"\b(?:by|before|within|until|in|this|next|start(?:s|ing)?|end of)\b"
+            rf"(?: (?!last|next year)[\w-]+){{0,4}}? {_PERIOD}\b|\bthis year\b",
+            re.I,
+        ),
+    ),
+    (
+        "budget",
+        re.compile(
+            r"[$€£]\s?\d[\d,.]*\s?(?:k|m|million)\b|[$€£]\s?\d{1,3}(?:[,.]\d{3})+"
+            r"|\b(?:\d{1,3}(?:[,.]\d{3})+|\d{4,}|\d[\d,.]*\s?(?:k|m|million))\s?"
+            r"(?:euros?|eur|usd|us dollars|dollars|pounds|gbp|chf)\b",
+            re.I,
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +93,11 @@ def _longest_from() -> dict[str, int]:
     return found
 
 
+@lru_cache(maxsize=16)
+def _named(name: str) -> Idea:
+    return next(idea for ideas in cues().values() for idea in ideas if idea.name == name)
+
+
 def _idea(head: str) -> Idea:
     match = _HEAD.match(head.strip())
     if match is None:
@@ -86,6 +116,7 @@ def units(text: str, negation: bool = True) -> Iterator[Unit]:
             continue
         raw = words(scope)
         yield from _scope_units(raw, position, negation)
+        yield from _formed_units(scope, position, negation)
         position += len(raw) + 1
 
 
@@ -103,6 +134,14 @@ def _scope_units(raw: list[str], offset: int, negation: bool) -> Iterator[Unit]:
         if raw[at] in NEGATORS and size == 1 and raw[at + 1 : at + 2] != ["only"]:
             denied_until = at + _SCOPE_WORDS
         at += size
+
+
+def _formed_units(scope: str, offset: int, negation: bool) -> Iterator[Unit]:
+    for name, form in _FORMS:
+        match = form.search(scope)
+        if match is not None:
+            denied = negation and not NEGATORS.isdisjoint(words(scope[: match.start()])[-3:])
+            yield Unit((f"@{name}",), (_named(name),), denied, offset)
 
 
 def _longest_cue(table: Cues, stemmed: list[str], at: int) -> tuple[int, tuple[Idea, ...]]:

@@ -28,7 +28,7 @@ def item_count(reading: Reading, schema: Schema, place: Place) -> int:
         noun = (plain_key(place.name).rstrip("s").split() or ["item"])[-1]
         noun = "e-?mail" if noun == "email" else re.escape(noun)
         wanted = wanted_count(reading.instruction_text[:8_000], noun)
-    if wanted is None:
+    if wanted is None or wanted < 2:  # "each one short sentence" counts no items
         wanted = max(USUAL_ITEMS, least)
     return int(max(least, min(wanted, most)))
 

@@ -1,8 +1,8 @@
 """A message's blocks in; what they say, sorted into instructions, background and data, out.
 
-Data is JSON, "key: value" lines, text under a heading such as "Lead:" or within a tag, tool results,
-and prose where nothing else is there. Instructions are what is asked for. Words inside data that
-look like instructions stay data.
+Data is JSON, "key: value" lines, text under a heading such as "Lead:" or within a tag, tool
+results, and prose where nothing else is there. Instructions are what is asked for. Words inside
+data that look like instructions stay data.
 """
 
 from __future__ import annotations
@@ -15,40 +15,49 @@ from deploy.offline_model.text import sentences
 
 MAX_SENTENCES = 6_000
 IMPERATIVES = frozenset(
-    """write use do don't return answer score give keep be make ensure choose classify reply produce
-    include avoid never always mention summarise summarize analyse analyze research look call
-    identify determine evaluate assess provide generate create consider respond decide pick select
-    rate extract list read explain describe draft compose focus address personalise personalize
-    refer stay follow review compare find recommend suggest prioritise prioritize assign set mark
-    treat add subtract output base let sign start end begin please check rank label tag mind only
-    apply report state say cite quote plan propose act remember think note judge grade route
-    categorize categorise triage fill complete prepare submit must should deduct award""".split()
+    """write use do don't return answer score give keep be make ensure choose classify reply
+    produce include avoid never always mention summarise summarize analyse analyze research look
+    call identify determine evaluate assess provide generate create consider respond decide pick
+    select rate extract list read explain describe draft compose focus address personalise
+    personalize refer stay follow review compare find recommend suggest prioritise prioritize
+    assign set mark treat add subtract output base let sign start end begin please check rank
+    label tag mind only apply report state say cite quote plan propose act remember think note
+    judge grade route categorize categorise triage fill complete prepare submit must should
+    deduct award""".split()
 )
 _ADDRESSED = re.compile(
-    r"\b(?:you are|you're|your (?:task|job|goal|role|mission|answer|reply)|you (?:must|should|will|need to"
+    r"\b(?:you are|you're|your (?:task|job|goal|role|mission|answer|reply)|you "
+    r"(?:must|should|will|need to"
     r"|can|may)|each (?:e-?mail|score|point|item|answer)|the (?:e-?mail|score|reply|answer|report|"
     r"subject|body|summary)s? (?:must|should|is|has|have|are)"
-    r"|the (?:first|second|third|fourth|last|final) (?:e-?mail|mail|message|one|letter|thanks|shares|is|asks))\b",
+    r"|the (?:first|second|third|fourth|last|final) (?:e-?mail|mail|message|one"
+    r"|letter|thanks|shares|is|asks))\b",
     re.I,
 )
 _TASK = re.compile(
-    r"^(?:please |now |then )?(?:write|return|answer|reply|score|classify|produce|choose|decide|respond"
+    r"^(?:please |now |then )?(?:write|return|answer|reply|score|classify|produce"
+    r"|choose|decide|respond"
     r"|give|summari[sz]e|generate|create|draft|compose|evaluate|assess|extract|determine|use)\b",
     re.I,
 )
 _INSTRUCTION_HEADS = re.compile(
-    r"instruct|rule|rubric|criteri|^(?:your )?tasks?$|guideline|output|format|responsibilit|requirements?$"
-    r"|steps|scor|expected|tone|style|constraint|goals?$|how to|polic|definition|categor|levels?$|role$"
+    r"instruct|rule|rubric|criteri|^(?:your )?tasks?$|guideline|output|format"
+    r"|responsibilit|requirements?$"
+    r"|steps|scor|expected|tone|style|constraint|goals?$|how to|polic|definition"
+    r"|categor|levels?$|role$"
     r"|what to|persona|must|should|do not|never|always|important|when |e-?mails?$|process|meaning",
     re.I,
 )
 _DATA_HEADS = re.compile(
-    r"^(?:the |this |incoming |new |current )?(?:lead|ticket|input|data|context|message|customer|incident"
-    r"|record|document|article|application|candidate|report|transcript|memory|history|event|order)\b",
+    r"^(?:the |this |incoming |new |current )?(?:lead|ticket|input|data|context"
+    r"|message|customer|incident"
+    r"|record|document|article|application|candidate|report|transcript|memory|history"
+    r"|event|order)\b",
     re.I,
 )
 _DATA_VERB = re.compile(
-    r"^(?:please )?(?:summari[sz]e|classify|analy[sz]e|extract|rate|score|evaluate|assess|translate|answer"
+    r"^(?:please )?(?:summari[sz]e|classify|analy[sz]e|extract|rate|score|evaluate"
+    r"|assess|translate|answer"
     r"|triage|review|label|categori[sz]e|judge|grade|proofread|rewrite)\b",
     re.I,
 )

@@ -1,6 +1,8 @@
 """Sentences in one grammatical person in; the same sentences told to or about that person out.
 
-"We are replacing our warehouse" becomes "you are replacing your warehouse" in a letter and "they are
+"We are replacing our warehouse" becomes (
+        "you are replacing your warehouse"
+) in a letter and "they are
 replacing their warehouse" in a report.
 """
 
@@ -11,41 +13,82 @@ import re
 from deploy.offline_model.text import STOP
 
 _TO_YOU = {
-    "we": "you", "i": "you", "our": "your", "ours": "yours", "us": "you", "my": "your",
-    "mine": "yours", "me": "you", "myself": "yourself", "ourselves": "yourselves",
-    "we're": "you are", "i'm": "you are", "we've": "you have", "i've": "you have",
-    "we'll": "you will", "i'll": "you will", "we'd": "you would", "i'd": "you would",
-    "your": "our", "yours": "ours", "you're": "we are", "you've": "we have",
-}  # fmt: skip
+    "we": "you",
+    "i": "you",
+    "our": "your",
+    "ours": "yours",
+    "us": "you",
+    "my": "your",
+    "mine": "yours",
+    "me": "you",
+    "myself": "yourself",
+    "ourselves": "yourselves",
+    "we're": "you are",
+    "i'm": "you are",
+    "we've": "you have",
+    "i've": "you have",
+    "we'll": "you will",
+    "i'll": "you will",
+    "we'd": "you would",
+    "i'd": "you would",
+    "your": "our",
+    "yours": "ours",
+    "you're": "we are",
+    "you've": "we have",
+}
 _THEY_TO_YOU = {
-    "they": "you", "their": "your", "theirs": "yours", "them": "you", "they're": "you are",
+    "they": "you",
+    "their": "your",
+    "theirs": "yours",
+    "them": "you",
+    "they're": "you are",
     "they've": "you have",
-}  # fmt: skip
+}
 _TO_THEY = {
-    "we": "they", "i": "they", "our": "their", "ours": "theirs", "us": "them", "my": "their",
-    "mine": "theirs", "me": "them", "myself": "themselves", "ourselves": "themselves",
-    "we're": "they are", "i'm": "they are", "we've": "they have", "i've": "they have",
-    "we'll": "they will", "i'll": "they will", "we'd": "they would", "i'd": "they would",
-}  # fmt: skip
+    "we": "they",
+    "i": "they",
+    "our": "their",
+    "ours": "theirs",
+    "us": "them",
+    "my": "their",
+    "mine": "theirs",
+    "me": "them",
+    "myself": "themselves",
+    "ourselves": "themselves",
+    "we're": "they are",
+    "i'm": "they are",
+    "we've": "they have",
+    "i've": "they have",
+    "we'll": "they will",
+    "i'll": "they will",
+    "we'd": "they would",
+    "i'd": "they would",
+}
 _WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)?|[^A-Za-z]+")
 _AFTER_THESE_US = frozenset("to with from for by about of help ask see contact tell hear".split())
 _FIRST = re.compile(r"\b(?:we|i|our|my|us|we['’]\w+|i['’]\w+)\b", re.IGNORECASE)
 _FINITE = re.compile(
-    r"\b(?:is|are|was|were|am|has|have|had|will|would|can|cannot|could|do|does|did|must|should|needs?|wants?"
-    r"|plans?|uses?|runs?|wrote|asks?|asked|seems?|makes?|builds?|sells?|offers?|provides?|works?|lost|got|went"
+    r"\b(?:is|are|was|were|am|has|have|had|will|would|can|cannot|could|do|does|did"
+    r"|must|should|needs?|wants?"
+    r"|plans?|uses?|runs?|wrote|asks?|asked|seems?|makes?|builds?|sells?|offers?"
+    r"|provides?|works?|lost|got|went"
     r"|failed|stopped|started|\w{3,}(?:'re|'ve|'m|n't))\b",
     re.IGNORECASE,
 )
 _BASE_VERBS = frozenset(
-    """need want require seek hope plan try wish intend have use run spend struggle would could cannot can't got
-    tried lost received bought ordered saw found had don't""".split()
+    """need want require seek hope plan try wish intend have use run spend struggle would could
+    cannot can't got tried lost received bought ordered saw found had don't""".split()
 )
 _ADVERBS = re.compile(
     r"^(?:just|currently|still|now|also|mainly|actively|really|only|simply)\s+", re.I
 )
 _FACE = re.compile(r"\s*(?:[:;]-?[)(DP]|[\U0001F300-\U0001FAFF\u2600-\u27BF]+)\s*$")
 _STATES = frozenset("interested keen curious ready unable eager open willing happy stuck".split())
-_NOT_GERUND = frozenset("during morning evening nothing something anything everything king spring string pricing billing marketing engineering building training meeting manufacturing banking".split())  # fmt: skip
+_NOT_GERUND = frozenset(
+    "during morning evening nothing something anything everything king spring string "
+    "pricing billing marketing engineering building training meeting manufacturing "
+    "banking".split()
+)
 
 
 def to_you(sentence: str) -> str:
@@ -95,9 +138,10 @@ def lower_first(text: str) -> str:
 
 
 _COMMON = frozenset(
-    """need want require looking current new several many some all please currently today last next every our
-    company customers users people data project migration migrate team budget no there since replace replacement
-    moving cannot unable interested evaluation request question problem issue help support""".split()
+    """need want require looking current new several many some all please currently today last next
+    every our company customers users people data project migration migrate team budget no there
+    since replace replacement moving cannot unable interested evaluation request question
+    problem issue help support""".split()
 )
 
 
@@ -137,7 +181,9 @@ def opening(sentence: str) -> str:
         return as_sentence(f"You mentioned that {lower_first(rest)}")
     if _FINITE.search(plain):
         return as_sentence(f"I understand that {lower_first(to_you(plain))}")
-    if len(words) <= 16:
+    if in_first_person(plain) and (len(words) > 6 or first in ("i", "we")):
+        return as_sentence(f"You mentioned that {lower_first(rest)}")
+    if len(words) <= 10:
         return as_sentence(f"Thank you for telling us about {lower_first(rest)}")
     return f"You wrote: “{plain}.”"
 

@@ -16,17 +16,38 @@ from deploy.offline_model.reading import Passage, Reading
 from deploy.offline_model.text import stems, weight
 
 _BOILER = re.compile(
-    r"cookie|all rights reserved|©|copyright|privacy policy|terms of (?:use|service)|javascript|log ?in\b"
+    r"cookie|all rights reserved|©|copyright|privacy policy|terms of (?:use|service)"
+    r"|javascript|log ?in\b"
     r"|subscribe|sign up|skip to|menu\b|click here|read more|unsubscribe|follow us|\bhttp\S+$",
     re.I,
 )
 _ORDERS = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|previous|prior|above|prompt|rules?)"
-    r"|system prompt|you are (?:now|an? (?:ai|assistant))|\bas an ai\b|<\|?(?:im_|system|assistant)",
+    r"\bset (?:the |your )?score|\b(?:send|mail) (?:every|all) |\breveal\b|\bprint your\b"
+    r"|\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|previous|prior"
+    r"|above|prompt|rules?)"
+    r"|system prompt|you are (?:now|an? (?:ai|assistant))|\bas an ai\b|<\|?(?:im_"
+    r"|system|assistant)",
     re.I,
 )
-_GREETING = re.compile(r"^(?:hi|hello|hey|dear|thanks|thank you|best|kind regards|regards|cheers|sincerely)\b.{0,40}$", re.I)  # fmt: skip
-_TOLD = frozenset({"need", "budget", "timeline", "failure", "outage", "purchase_intent", "growth", "cost_saving", "overcharge", "feature_request"})  # fmt: skip
+_GREETING = re.compile(
+    r"^(?:hi|hello|hey|dear|thanks|thank you|best|kind regards|regards|cheers"
+    r"|sincerely)\b.{0,40}$",
+    re.I,
+)
+_TOLD = frozenset(
+    {
+        "need",
+        "budget",
+        "timeline",
+        "failure",
+        "outage",
+        "purchase_intent",
+        "growth",
+        "cost_saving",
+        "overcharge",
+        "feature_request",
+    }
+)
 ENOUGH_PASSAGES = 400
 
 
@@ -64,11 +85,16 @@ def likeness(query: str, text: str) -> float:
     return found / total**0.7 if total else 0.0
 
 
+def gives_orders(text: str) -> bool:
+    """Whether a passage tries to command whoever reads it."""
+    return _ORDERS.search(text) is not None
+
+
 @lru_cache(maxsize=16_384)
 def worth(text: str) -> float:
     """What a passage is worth to any reader: below 0 for boiler-plate and orders."""
     count = len(text.split())
-    if _ORDERS.search(text):
+    if gives_orders(text):
         return -2.0
     if _GREETING.match(text) or count < 3:
         return -0.6
@@ -94,8 +120,16 @@ def leaning(text: str) -> int:
     )
 
 
-_ASKS_GOOD = re.compile(r"\b(?:strengths?|pros\b|advantages?|positives?|merits?|opportunit|upsides?|speaks? for|highlights?)", re.I)  # fmt: skip
-_ASKS_BAD = re.compile(r"\b(?:red flags?|risks?|weakness|cons\b|concerns?|negatives?|warning|downsides?|disadvantages?|speaks? against|problems?|issues?|objections?|threats?)", re.I)  # fmt: skip
+_ASKS_GOOD = re.compile(
+    r"\b(?:strengths?|pros\b|advantages?|positives?|merits?|opportunit|upsides?"
+    r"|speaks? for|highlights?)",
+    re.I,
+)
+_ASKS_BAD = re.compile(
+    r"\b(?:red flags?|risks?|weakness|cons\b|concerns?|negatives?|warning|downsides?"
+    r"|disadvantages?|speaks? against|problems?|issues?|objections?|threats?)",
+    re.I,
+)
 
 
 def asked_leaning(query: str) -> int:

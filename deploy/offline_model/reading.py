@@ -18,7 +18,17 @@ from deploy.offline_model.text import plain_key, sentences
 
 MAX_FACTS = 3_000
 MAX_DEPTH = 12
+SECOND_HAND = 0.6  # how much a report or web page counts beside a person's own words
 Scalar = str | float | int | bool | None
+_REPORT_KEY = re.compile(
+    r"\b(?:context|research|report|summary|notes?|analysis|points?|reasons?|website|page|history"
+    r"|memory|profile|background)\b"
+)
+_SAYS_UNKNOWN = re.compile(
+    r"(?:unknown|not (?:stated|known|found|available|given)|nothing (?:was |is )?(?:found|known)"
+    r"|no information|missing)\b",
+    re.I,
+)
 _SALUTATION = re.compile(
     r"^(?:hi|hello|hey|dear|good (?:morning|day|evening))(?: [\w.]+){0,3}[,!:]\s+(?=\S)", re.I
 )
@@ -37,7 +47,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Passage:
-    """One sentence of the data, the key of the value that it stands in, and where that came from."""
+    """One sentence of the data, the key of the value that holds it, and where that came from."""
 
     text: str
     key: str
@@ -65,7 +75,10 @@ class Reading:
         for fact in self.facts:
             _count_fact(found, fact)
         for passage in self.passages:
-            found.add(passage.text)
+            if _SAYS_UNKNOWN.match(passage.text):
+                continue
+            second_hand = passage.source != "user" or is_report(passage.key)
+            found.add(passage.text, trust=SECOND_HAND if second_hand else 1.0)
             found.add_numbers(passage.text, passage.key)
         return found
 
@@ -82,7 +95,7 @@ class Reading:
         return "\n".join(self.instructions)
 
     def take(self, value: Any, path: tuple[str, ...], source: str) -> None:
-        """Adds a JSON value's leaves as facts, and the sentences of its longer texts as passages."""
+        """Adds a JSON value's leaves as facts, the sentences of its longer texts as passages."""
         if len(self.facts) >= MAX_FACTS or len(path) > MAX_DEPTH:
             return
         if isinstance(value, dict):
@@ -120,6 +133,11 @@ class Reading:
         """All text values of the data, whole."""
         yield from (fact.value for fact in self.facts if isinstance(fact.value, str))
         yield from (p.text for p in self.passages if not p.key)
+
+
+def is_report(key: str) -> bool:
+    """Whether a field holds notes about somebody, not their own words."""
+    return _REPORT_KEY.search(plain_key(key)) is not None
 
 
 def _count_fact(found: Evidence, fact: Fact) -> None:

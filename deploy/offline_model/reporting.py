@@ -12,14 +12,26 @@ from itertools import groupby
 
 from deploy.offline_model.extracting import Party, party
 from deploy.offline_model.perspective import about_them, as_sentence, to_they, upper_first
-from deploy.offline_model.ranking import asked_leaning, in_order, likeness, ranked, stem_set, worth
+from deploy.offline_model.ranking import asked_leaning, gives_orders, in_order, likeness, ranked, stem_set, worth
 from deploy.offline_model.reading import Fact, Reading
-from deploy.offline_model.text import key_phrases, plain_key, sentences
+from deploy.offline_model.text import key_phrases, plain_key, sentences, stems
 
-_COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10, "a": 1}  # fmt: skip
+_COUNTS = {
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "ten": 10,
+    "a": 1,
+}
 _COUNT = r"(\d{1,4}|one|two|three|four|five|six|seven|eight|ten)"
 _HIDDEN_KEYS = re.compile(
-    r"^(?:id|_id|.* id|uuid|key|hash|etag|version|created at|updated at|headers?|status code|http status"
+    r"^(?:id|_id|.* id|uuid|key|hash|etag|version|found|ok|success|created at|updated at|headers?"
+    r"|status code|http status"
     r"|ce .*|traceparent|attempt|token)$"
 )
 MAX_REPORT_FACTS = 14
@@ -56,7 +68,13 @@ def introduction(who: Party) -> str:
     if firm and who.website:
         firm = f"{firm} ({who.website})"
     if who.name and who.title:
-        article = "" if re.match(r"(?:an? |the |[A-Z]{2,}\b|[A-Z]\w+ (?:of|and) )|head|chief|vp\b", who.title, re.I) else "the "  # fmt: skip
+        article = (
+            ""
+            if re.match(
+                r"(?:an? |the |[A-Z]{2,}\b|[A-Z]\w+ (?:of|and) )|head|chief|vp\b", who.title, re.I
+            )
+            else "the "
+        )
         role = who.title if who.title[:2].isupper() else who.title[:1] + who.title[1:]
         return f"{who.name} is {article}{role}{f' at {firm}' if firm else ''}."
     if who.name and firm:
@@ -112,6 +130,8 @@ def report(reading: Reading, asked: str, long: bool = True) -> str:
         ]
         parts += _facts_by_source(reading, who, " ".join(parts))
         parts += _gaps(reading, asked)
+        if any(gives_orders(one.text) for one in reading.passages):
+            parts.append("The data also holds orders to its reader; they were not followed.")
         text = "\n\n".join(part for part in parts if part)
     else:
         told += [as_sentence(one.text) for one in chosen if one.source != "user"]
@@ -138,7 +158,9 @@ def _facts_by_source(reading: Reading, who: Party, already: str) -> list[str]:
     listed = fact_phrases(reading, without=(who.name, who.title, who.company, who.website))
     found = []
     for source, group in groupby(listed, key=lambda one: one[0]):
-        phrases = [phrase for _, phrase in group if phrase not in already][:MAX_REPORT_FACTS]
+        phrases = [
+            phrase for _, phrase in group if phrase.partition(": ")[2] not in already
+        ][:MAX_REPORT_FACTS]
         if phrases:
             head = "" if source == "user" else f"From {spoken(source)}: "
             found.append(f"{head}{'; '.join(phrases)}.")
@@ -146,39 +168,76 @@ def _facts_by_source(reading: Reading, who: Party, already: str) -> list[str]:
 
 
 _ANY_TOPIC = re.compile(
-    r"\b(?:background|overview|needs?|profile|pains?|information|context|company|lead|facts?|summary|person|help)\b", re.I
-)  # fmt: skip
+    r"\b(?:background|overview|needs?|profile|pains?|information|context|company|lead"
+    r"|facts?|summary|person|help)\b",
+    re.I,
+)
+
+
+_RELATION = re.compile(r"\b(?:history|relationship|dealings)\b|\bwith us\b", re.I)
+_RECORDS = re.compile(r"\b(?:account|crm|customer|history|record)s?\b")
 
 
 def _gaps(reading: Reading, asked: str) -> list[str]:
+    records = any(_RECORDS.search(spoken(fact.source)) for fact in reading.facts)
+    keys = {one for key in reading.by_key for one in stems(key)}
     missing = [
-        one for one in topics(asked)
-        if reading.evidence.text(one) < 0.15 and not _ANY_TOPIC.search(one)
-    ]  # fmt: skip
+        one
+        for one in topics(asked)
+        if reading.evidence.text(one) < 0.15
+        and not _ANY_TOPIC.search(one)
+        and not keys & set(stems(one))
+        and not (records and _RELATION.search(one))
+    ]
     found = []
     if missing:
-        listed = ", ".join(missing[:-1]) + (" or " if len(missing) > 1 else "") + missing[-1]
-        found.append(f"Nothing was found about {listed}.")
+        found.append(f"Not stated: {', '.join(missing)}.")
     if reading.failures:
-        found.append("Not available: " + "; ".join(f"{spoken(f.partition(':')[0])} ({f.partition(': ')[2]})" for f in reading.failures[:5]) + ".")  # fmt: skip
+        found.append(
+            "Not available: "
+            + "; ".join(
+                f"{spoken(f.partition(':')[0])} ({f.partition(': ')[2]})"
+                for f in reading.failures[:5]
+            )
+            + "."
+        )
     return found
 
 
 def topics(asked: str) -> list[str]:
     """The subjects that a description lists: "covering size, industry and needs"."""
-    match = re.search(r"\b(?:cover(?:s|ing)?|includ(?:es?|ing)|about|on|with|of|:)\s+((?:[^.;:]+,\s*)+[^.;:]+)", asked, re.I)  # fmt: skip
+    match = re.search(
+        r"\b(?:cover(?:s|ing)?|includ(?:es?|ing)|about|on|with|of"
+        r"|:)\s+((?:[^.;:]+,\s*)+[^.;:]+)",
+        asked,
+        re.I,
+    )
     if match is None:
         return []
     listed = re.split(r",\s*(?:and |or )?|\s+and\s+", match.group(1))
-    cleaned = [re.sub(r"^(?:the|their|its|an?|any|and|how|what|who)\s+|\s+etc\.?$", "", one.strip(), flags=re.I) for one in listed]  # fmt: skip
-    return [one for one in cleaned if 0 < len(one.split()) <= 4 and not re.search(r"\b(?:is|are|they|do|does)\b", one)][:8]  # fmt: skip
+    cleaned = [
+        re.sub(
+            r"^(?:the|their|its|an?|any|and|how|what|who)\s+|\s+etc\.?$",
+            "",
+            one.strip(),
+            flags=re.I,
+        )
+        for one in listed
+    ]
+    return [
+        one
+        for one in cleaned
+        if 0 < len(one.split()) <= 4 and not re.search(r"\b(?:is|are|they|do|does)\b", one)
+    ][:8]
 
 
 def points(reading: Reading, asked: str, count: int, without: Iterable[str] = ()) -> list[str]:
     """Short statements about the data, the most telling first."""
     lean = asked_leaning(asked)
-    found = [about_them(one.text) if one.source == "user" else as_sentence(to_they(one.text))
-             for one in ranked(reading, asked, count, without, lean=lean)]  # fmt: skip
+    found = [
+        about_them(one.text) if one.source == "user" else as_sentence(to_they(one.text))
+        for one in ranked(reading, asked, count, without, lean=lean)
+    ]
     if lean:
         return found
     told = [*without, *found]
@@ -188,9 +247,14 @@ def points(reading: Reading, asked: str, count: int, without: Iterable[str] = ()
         if who.name and (who.title or who.company)
         else ""
     ]
-    extras += [f"{phrase}." for _, phrase in sorted(
-        fact_phrases(reading, without=(who.name, who.title, who.company, who.email)),
-        key=lambda one: -likeness(asked, one[1])) if not _CONTACT.match(phrase)]  # fmt: skip
+    extras += [
+        f"{phrase}."
+        for _, phrase in sorted(
+            fact_phrases(reading, without=(who.name, who.title, who.company, who.email)),
+            key=lambda one: -likeness(asked, one[1]),
+        )
+        if not _CONTACT.match(phrase)
+    ]
     if not found and not any(extras):
         extras.append(introduction(who))
     for extra in extras:

@@ -1,7 +1,7 @@
-"""Instructions and descriptions in; the criteria that they set for labels and scores out.
+"""Instructions and descriptions in; the criteria that they set for labels out.
 
 Understands what people write: "Nurture when there is interest but no budget", "70 or more →
-Actively Engage", a label as a heading over bullets, "80-100: …" bands and "+20 for …" points.
+Actively Engage", a label as a heading over bullets.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from functools import lru_cache
 from deploy.offline_model.lexicon import Unit, units
 from deploy.offline_model.text import NEGATORS, weight
 
-_N = r"(-?\d+(?:[.,]\d+)?)\s*(k|m|%|million|thousand)?"
-_COMPARISONS = (
-    (re.compile(rf"\b(?:between|from)\s+{_N}\s+(?:and|to)\s+{_N}", re.I), "range"),
-    (re.compile(rf"{_N}\s*(?:-|–|—|\.\.|\bto\b)\s*{_N}", re.I), "range"),
-    (re.compile(rf"(?:>=|≥|\bat least|\bminimum(?: of)?|\bno less than|\bfrom)\s*{_N}", re.I), "least"),
-    (re.compile(rf"(?:>|\bover|\bmore than|\babove|\bgreater than|\bhigher than|\bexceed\w*)\s*[$€£]?{_N}", re.I), "above"),  # fmt: skip
-    (re.compile(rf"(?:<=|≤|\bat most|\bmaximum(?: of)?|\bno more than|\bup to)\s*[$€£]?{_N}", re.I), "most"),
-    (re.compile(rf"(?:<|\bbelow|\bunder|\bless than|\bfewer than|\blower than)\s*[$€£]?{_N}", re.I), "below"),
-    (re.compile(rf"{_N}\s*(?:\+|(?:\w+ )?(?:or|and) (?:more|above|higher|over|up|greater|better))", re.I), "least"),  # fmt: skip
-    (re.compile(rf"{_N}\s*(?:\w+ )?(?:or|and) (?:less|below|lower|under|fewer|worse)", re.I), "most"),
-)  # fmt: skip
+NUMBER = r"(-?\d+(?:[.,]\d+)?)\s*(k|m|%|million|thousand)?"
+_MORE = r"(?:more|above|higher|over|up|greater|better)"
+_LESS = r"(?:less|below|lower|under|fewer|worse)"
+_COMPARISONS = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (rf"\b(?:between|from)\s+{NUMBER}\s+(?:and|to)\s+{NUMBER}", "range"),
+        (rf"{NUMBER}\s*(?:-|–|—|\.\.|\bto\b)\s*{NUMBER}", "range"),
+        (rf"(?:>=|≥|\bat least|\bminimum(?: of)?|\bno less than|\bfrom)\s*{NUMBER}", "least"),
+        (rf"(?:>|\bover|\b{_MORE} than|\babove|\bexceed\w*)\s*[$€£]?{NUMBER}", "above"),
+        (rf"(?:<=|≤|\bat most|\bmaximum(?: of)?|\bno more than|\bup to)\s*[$€£]?{NUMBER}", "most"),
+        (rf"(?:<|\bbelow|\bunder|\b{_LESS} than)\s*[$€£]?{NUMBER}", "below"),
+        (rf"{NUMBER}\s*(?:\+|(?:\w+ )?(?:or|and) {_MORE})", "least"),
+        (rf"{NUMBER}\s*(?:\w+ )?(?:or|and) {_LESS}", "most"),
+    )
+)
 _SCORE_WORD = re.compile(r"\b(?:scor(?:e|es|ed|ing)|points?|rating|rated)\b", re.I)
 _NEGATIVE = re.compile(
-    r"\b(?:no|not|without|lacks?|lacking|missing|never|none|neither|absent|unrelated to|irrelevant to"
+    r"\b(?:no|not|without|lacks?|lacking|missing|never|none|neither|absent|unrelated "
+    r"to|irrelevant to"
     r"|outside|isn't|aren't|doesn't|don't|hasn't|haven't|unclear|insufficient|nobody)\b",
     re.I,
 )
@@ -37,9 +43,13 @@ _REST = re.compile(
     r"|does not fit|nothing else)\b",
     re.I,
 )
-_REST_LABELS = frozenset("other others unknown none general misc miscellaneous unclear undetermined rest n/a default".split())  # fmt: skip
+_REST_LABELS = frozenset(
+    "other others unknown none general misc miscellaneous unclear undetermined rest "
+    "n/a default".split()
+)
 _SPLIT_LIST = re.compile(
-    r",\s+(?:and\s+|or\s+)?|\s+or\s+(?!more\b|above|higher|over|up\b|greater|better|less|below|lower|under|fewer"
+    r"[,;]\s+(?:and\s+|or\s+)?|\s+or\s+(?!more\b|above|higher|over|up\b|greater|better"
+    r"|less|below|lower|under|fewer"
     r"|worse)|\s+and\s+(?!\d|above|over|up\b|below|under)(?:a |an |the )?|/(?=[a-z]{3})| & ",
     re.I,
 )
@@ -75,26 +85,18 @@ class Criterion:
     any_: bool
     rest: bool
     text: str
-
-
-@dataclass(frozen=True)
-class Band:
-    low: float
-    high: float
-    criterion: Criterion
-
-
-@dataclass(frozen=True)
-class Points:
-    """Points that a criterion gives or, below 0, takes."""
-
-    points: float
-    criterion: Criterion
+    heads: int = 0
+    """How many clauses at the beginning only name what the others spell out."""
 
 
 @lru_cache(maxsize=4_096)
 def criterion(text: str) -> Criterion:
     """A piece of rubric as clauses."""
+    head, colon, spelled_out = text.partition(": ")
+    if colon and len(head.split()) <= 8 and re.search(r"[,;]|\bor\b", spelled_out):
+        heading, rest_of_it = criterion(head), criterion(spelled_out)
+        clauses = heading.clauses + rest_of_it.clauses
+        return Criterion(clauses, True, rest_of_it.rest, text, len(heading.clauses))
     found: list[Clause] = []
     rest = _REST.search(text) is not None
     any_ = False
@@ -144,9 +146,9 @@ def _clause(piece: str, negative: bool) -> Clause | None:
 
 
 def _bounds(kind: str, groups: Sequence[str | None]) -> tuple[float, float]:
-    first = _number(groups[0], groups[1])
+    first = number_of(groups[0], groups[1])
     if kind == "range":
-        second = _number(groups[2], groups[3])
+        second = number_of(groups[2], groups[3])
         return min(first, second), max(first, second)
     infinity, step = float("inf"), 1e-9
     return {
@@ -157,7 +159,7 @@ def _bounds(kind: str, groups: Sequence[str | None]) -> tuple[float, float]:
     }[kind]
 
 
-def _number(digits: str | None, scale: str | None) -> float:
+def number_of(digits: str | None, scale: str | None) -> float:
     value = float((digits or "0").replace(",", "."))
     return value * {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6}.get(
         (scale or "").lower(), 1.0
@@ -205,21 +207,29 @@ def _label_pattern(label: str) -> re.Pattern[str]:
 
 
 _BEFORE = re.compile(
-    r"(?:^|[;.:|(\[,]|→|->|=>|=|\b(?:then|choose|use|pick|is|as|be|to|mark|set|select|and|or|means?|answer"
-    r"|say|return|it|them|otherwise|else|for|next_step|route|classify|assign|call|status|label|level"
+    r"(?:^|[;.:|(\[,]|→|->|=>|=|\b(?:then|choose|use|pick|is|as|be|to|mark|set|select"
+    r"|and|or|means?|answer"
+    r"|say|return|it|them|otherwise|else|for|next_step|route|classify|assign|call"
+    r"|status|label|level"
     r"|priority|severity))[\s\"'`*“(|]*$",
     re.I,
 )
 _AFTER = re.compile(
-    r"^[\"'`*”)]*\s*(?:[:—–=(|→]|-+>?\s|=>|\b(?:if|when|where|whenever|unless|means|for|is for|only|covers|is"
-    r"|applies|in case|leads?|those|any|all|everything|every|who|without|with|at|from|below|above|under"
+    r"^[\"'`*”)]*\s*(?:[:—–=(|→]|-+>?\s|=>|\b(?:if|when|where|whenever|unless|means"
+    r"|for|is for|only|covers|is"
+    r"|applies|in case|leads?|those|any|all|everything|every|who|without|with|at|from"
+    r"|below|above|under"
     r"|over|score|covers?|includes?)\b)",
     re.I,
 )
 _POINTS_BACK = re.compile(
     r"(?:→|->|=>|\bthen|\bis|\bas|\bbe|\bto|\bare|\bmeans|=|:|,)[\s\"'`*“]*$", re.I
 )
-_LEAD_IN = re.compile(r"^[^:]{0,60}\b(?:next.?step|choose|one of|either|label|category|status|decide|set)\b[^:]{0,40}:?\s*$", re.I)  # fmt: skip
+_LEAD_IN = re.compile(
+    r"^[^:]{0,60}\b(?:next.?step|choose|one of|either|label|category|status|decide"
+    r"|set)\b[^:]{0,40}:?\s*$",
+    re.I,
+)
 
 
 def _labelled_pieces(line: str, patterns: dict[str, re.Pattern[str]]) -> Iterable[tuple[str, str]]:
@@ -270,65 +280,6 @@ def _labels_come_last(sentence: str, mentions: list[tuple[str, int, int]]) -> bo
     if re.search(r"(?:→|->|=>)[\s\"'`*]*$", before):
         return True
     return len(after) < 4 and _POINTS_BACK.search(before) is not None
-
-
-_BAND = re.compile(
-    rf"^\W*(?:score |a |an )?{_N}(?:\s*(?:-|–|—|to|\.\.)\s*{_N})?\s*(\+|(?:points )?(?:or|and) (?:more|above|higher"
-    r"|up|over)|(?:or|and) (?:less|below|lower))?\s*(?:points?|stars?)?\s*(?::|=|—|–|-|→|\bis\b|\bmeans\b|\bif\b|\bwhen\b|\bfor\b|\()\s*(.+)$",
-    re.I,
-)  # fmt: skip
-
-
-def bands(lines: Iterable[str], low: float, high: float) -> list[Band]:
-    """Bands such as "80-100: a clear project"; none unless at least two lie within the bounds."""
-    found: list[Band] = []
-    for line in lines:
-        for piece in re.split(r"[;,]\s+(?=\d)|(?<=[.])\s+(?=\d)|\(\s*(?=\d+\s*=)", line):
-            match = _BAND.match(piece)
-            if match is None:
-                continue
-            first = _number(match.group(1), None)
-            last = _number(match.group(3), None) if match.group(3) else first
-            tail = (match.group(5) or "").lower()
-            if tail:
-                first, last = (low, first) if re.search("less|below|lower", tail) else (first, high)
-            if low <= first <= last <= high:
-                found.append(Band(first, last, criterion(match.group(6))))
-    return found if len({band.low for band in found}) >= 2 else []
-
-
-_POINTS = (
-    (re.compile(r"^\W*(?:add|award|give|plus)?\s*\+?\s*(?:up to )?(\d{1,3})\s*(?:points?|pts)?\s*(?:for|if|when|where)\s+(.+)$", re.I), 1),
-    (re.compile(r"^\W*\+\s?(\d{1,3})\b\W*(?:points?|pts)?\W*(?:for|if|when)?\s*(.+)$", re.I), 1),
-    (re.compile(r"^\W*(?:subtract|deduct|minus|take(?: off| away)?|remove)\s*[-−]?(\d{1,3})\s*(?:points?|pts)?\s*(?:for|if|when|where)?\s*(.+)$", re.I), -1),
-    (re.compile(r"^\W*[-−]\s?(\d{1,3})\b\s*(?:points?|pts)?\s*(?:for|if|when|:)\s*(.+)$", re.I), -1),
-)  # fmt: skip
-_POINTS_AFTER = re.compile(
-    r"^(.+?)[\s:(=–-]+(?:up to |max(?:imum)? |\+)?(\d{1,3})\s*(?:points?|pts|%)\)?\W*(.*)$", re.I
-)
-
-
-def points(lines: Iterable[str]) -> list[Points]:
-    """Point rules such as "+20 for a decision maker"; none unless there are at least two."""
-    found: list[Points] = []
-    for line in lines:
-        for piece in re.split(r"[;,.]\s+(?=(?:\+|-|−|add|award|subtract|deduct|minus)\s*\d|(?:add|subtract|deduct|and|then)\b)", line, flags=re.I):  # fmt: skip
-            piece = re.sub(r"^(?:and|then)\s+", "", piece.strip(), flags=re.I)
-            rule = _points_rule(piece)
-            if rule is not None:
-                found.append(rule)
-    return found if len(found) >= 2 else []
-
-
-def _points_rule(piece: str) -> Points | None:
-    for pattern, sign in _POINTS:
-        if match := pattern.match(piece):
-            return Points(sign * float(match.group(1)), criterion(match.group(2)))
-    if match := _POINTS_AFTER.match(piece):
-        return Points(
-            float(match.group(2)), criterion(f"{match.group(1)}, {match.group(3)}".strip(", "))
-        )
-    return None
 
 
 def is_rest_label(label: str) -> bool:

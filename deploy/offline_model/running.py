@@ -24,10 +24,18 @@ class _Server(uvicorn.Server):
     """uvicorn's server that tells when it accepts connections."""
 
     def __init__(self, app: Any, ready: Callable[[], None]) -> None:
-        super().__init__(uvicorn.Config(
-            app, log_level="critical", access_log=False, lifespan="off", backlog=BACKLOG,
-            timeout_keep_alive=120, timeout_graceful_shutdown=STOP_TIMEOUT_S, ws="none",
-        ))  # fmt: skip
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="critical",
+                access_log=False,
+                lifespan="off",
+                backlog=BACKLOG,
+                timeout_keep_alive=120,
+                timeout_graceful_shutdown=STOP_TIMEOUT_S,
+                ws="none",
+            )
+        )
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

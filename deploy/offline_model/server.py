@@ -184,10 +184,14 @@ class OfflineServer:
     async def log(self, request: Request) -> Response:
         since = int(request.query_params.get("since", 0))
         found = [one for one in self.requests if one["number"] > since]
-        return as_response({
-            "count": self.count, "in_flight": self.in_flight, "most_in_flight": self.most_in_flight,
-            "requests": found,
-        })  # fmt: skip
+        return as_response(
+            {
+                "count": self.count,
+                "in_flight": self.in_flight,
+                "most_in_flight": self.most_in_flight,
+                "requests": found,
+            }
+        )
 
     def reset(self) -> None:
         self.faults.clear()
@@ -200,10 +204,15 @@ class OfflineServer:
         self.count += 1
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         entry: dict[str, Any] = {
-            "number": self.count, "at": time.time(), "endpoint": endpoint, "model": body.get("model"),
-            "messages_sha256": digest, "fault": rule.kind if rule else None, "status": None,
+            "number": self.count,
+            "at": time.time(),
+            "endpoint": endpoint,
+            "model": body.get("model"),
+            "messages_sha256": digest,
+            "fault": rule.kind if rule else None,
+            "status": None,
             "finished_at": None,
-        }  # fmt: skip
+        }
         self.requests.append(entry)
         return entry
 
@@ -235,20 +244,14 @@ def _inputs(body: dict[str, Any]) -> list[str]:
     if not isinstance(body.get("model"), str):
         raise RequestError("you must provide a model parameter")
     given = body.get("input")
-    many = (
-        given
-        if isinstance(given, list) and not all(isinstance(one, int) for one in given)
-        else [given]
-    )
+    tokens_only = isinstance(given, list) and all(isinstance(one, int) for one in given)
+    many = given if isinstance(given, list) and not tokens_only else [given]
     texts = [" ".join(map(str, one)) if isinstance(one, list) else one for one in many]
-    if (
-        not texts
-        or len(texts) > MAX_INPUTS
-        or any(not isinstance(one, str) or not one for one in texts)
-    ):
-        text = f"Invalid 'input': expected a text, or an array of 1 to {MAX_INPUTS} texts, none of them empty."
+    good = [one for one in texts if isinstance(one, str) and one]
+    if len(good) < len(texts) or not 1 <= len(texts) <= MAX_INPUTS:
+        text = f"Invalid 'input': expected a text, or 1 to {MAX_INPUTS} texts, none of them empty."
         raise RequestError(text, "input")
-    return texts
+    return good
 
 
 async def _events(made: Completion, with_usage: bool) -> AsyncIterator[str]:

@@ -16,7 +16,8 @@ _TOKEN = re.compile(r"\w{1,6}|[^\w\s]{1,4}")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[^\sa-z])")
 _BULLET = re.compile(r"^\s*(?:[-*•–·>]+|\(?\d{1,2}[.)])\s+")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|inc|ltd|corp|co|st|no|vs|e\.g|i\.e|etc|approx|dept|est|jr|sr)|\b[A-Z])\.$",
+    r"(?:\b(?:mr|mrs|ms|dr|prof|inc|ltd|corp|co|st|no|vs|e\.g|i\.e|etc|approx|dept"
+    r"|est|jr|sr)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
 
@@ -25,39 +26,47 @@ STOP = frozenset(
     him his how i if in into is it its just me may might more most much my of on or our ours out
     over own per please shall she should so some such than that the their them then there these
     they this those through to too under up us very was we were what when where which while who
-    whom whose why will with would you your yours am about also any all each both between because
-    during before after again further once here only same s t re ve ll d m etc via yet already
-    now""".split()
+    whom whose why will with would you your yours am about also any all each both between
+    because during before after again further once here only same s t re ve ll d m etc via yet
+    already now""".split()
 )
 # Words that fit almost any subject: they count, but little.
 GENERIC = frozenset(
-    """lead company customer case client user team person people thing clear good well new use
-    make get give one two three kind type way item part time day work business need want look
-    like real right full high low given data information detail details text value field number
-    name record message request input output answer reply result entry content available
-    relevant specific general main important possible several other another many few based
-    include provide mention show say know see think help something someone anything""".split()
+    """lead company customer case client user team person people thing clear good well new use make
+    get give one two three kind type way item part time day work business need want look like
+    real right full high low given data information detail details text value field number name
+    record message request input output answer reply result entry content available relevant
+    specific general main important possible several other another many few based include
+    provide mention show say know see think help something someone anything""".split()
 )
 NEGATORS = frozenset(
     "no not without none never nothing nor neither lack lacks lacking nobody zero".split()
 )
 _CONTRACTIONS = {
-    "can't": ("cannot",), "cant": ("cannot",), "won't": ("will", "not"), "let's": ("let", "us"),
-    "dont": ("do", "not"), "doesnt": ("does", "not"), "isnt": ("is", "not"),
-    "didnt": ("did", "not"), "havent": ("have", "not"), "im": ("i", "am"), "ive": ("i", "have"),
-}  # fmt: skip
+    "can't": ("cannot",),
+    "cant": ("cannot",),
+    "won't": ("will", "not"),
+    "let's": ("let", "us"),
+    "dont": ("do", "not"),
+    "doesnt": ("does", "not"),
+    "isnt": ("is", "not"),
+    "didnt": ("did", "not"),
+    "havent": ("have", "not"),
+    "im": ("i", "am"),
+    "ive": ("i", "have"),
+}
 _ENDINGS = {"n't": "not", "'re": "are", "'ve": "have", "'ll": "will", "'m": "am", "'d": "would"}
-_IRREGULAR = {
-    "production": "production", "business": "business", "news": "news", "bought": "buy",
-    "paid": "pay", "lost": "lose", "sent": "send", "broke": "break", "broken": "break",
-    "ran": "run", "running": "run", "people": "person", "men": "man", "women": "woman",
-    "analyses": "analysis", "analysis": "analysis", "process": "process", "access": "access",
-    "address": "address", "series": "series", "said": "say", "told": "tell", "left": "leave",
-    "went": "go", "gone": "go", "got": "get", "hung": "hang", "froze": "freeze", "frozen": "freeze",
-    "grew": "grow", "grown": "grow", "fell": "fall", "fallen": "fall", "shrank": "shrink", "rose": "rise",
-    "stolen": "steal", "stole": "steal", "driven": "drive", "meeting": "meeting", "during": "during",
-    "was": "be", "is": "be", "are": "be", "were": "be", "been": "be", "has": "have", "had": "have",
-}  # fmt: skip
+_IRREGULAR = dict(
+    pair.split("=")
+    for pair in """
+    production=production business=business news=news bought=buy paid=pay lost=lose sent=send
+    broke=break broken=break ran=run running=run people=person men=man women=woman
+    analyses=analysis analysis=analysis process=process access=access address=address
+    series=series said=say told=tell left=leave went=go gone=go got=get hung=hang froze=freeze
+    frozen=freeze grew=grow grown=grow fell=fall fallen=fall shrank=shrink rose=rise
+    stolen=steal stole=steal driven=drive meeting=meeting during=during was=be is=be are=be
+    were=be been=be has=have had=have""".split()
+)
 
 
 @lru_cache(maxsize=100_000)
@@ -84,11 +93,34 @@ def stem(word: str) -> str:
 
 
 _SUFFIXES = (
-    ("ization", 4), ("isation", 4), ("fulness", 4), ("ingly", 4), ("edly", 4), ("ement", 4),
-    ("ment", 5), ("ness", 4), ("able", 4), ("ible", 4), ("ally", 5), ("ing", 3), ("ion", 5),
-    ("ity", 5), ("ive", 5), ("ize", 4), ("ise", 5), ("ied", 3), ("ed", 3), ("ly", 4), ("ancy", 4),
-    ("ance", 5), ("ency", 4), ("ence", 5), ("ant", 5), ("ent", 5), ("al", 5),
-)  # fmt: skip
+    ("ization", 4),
+    ("isation", 4),
+    ("fulness", 4),
+    ("ingly", 4),
+    ("edly", 4),
+    ("ement", 4),
+    ("ment", 5),
+    ("ness", 4),
+    ("able", 4),
+    ("ible", 4),
+    ("ally", 5),
+    ("ing", 3),
+    ("ion", 5),
+    ("ity", 5),
+    ("ive", 5),
+    ("ize", 4),
+    ("ise", 5),
+    ("ied", 3),
+    ("ed", 3),
+    ("ly", 4),
+    ("ancy", 4),
+    ("ance", 5),
+    ("ency", 4),
+    ("ence", 5),
+    ("ant", 5),
+    ("ent", 5),
+    ("al", 5),
+)
 
 
 @lru_cache(maxsize=100_000)
@@ -163,11 +195,12 @@ _PHRASE_BREAK = re.compile(r"[^\w\s'’&/+#-]+|\s[-–—]\s")
 _WEAK_IN_PHRASE = frozenset(
     """need want look plan replac mov migrat help try hop start us get mak like evaluat consider
     currentli still soon next last year month week today tomorrow quarter first second third
-    explor option compar demo pric quote beginn ask tell writ send call contact say run go come tak find build switch improv bring keep
-    around within until least most quit really simpl best better great possibl cannot find
-    hav be interest compar choos reduc cut grow growth spend lose expect must allow enabl
-    hello hi dear thank regard hello unabl several everi sinc be approv work let""".split()
-)  # fmt: skip
+    explor option compar demo pric quote beginn ask tell writ send call contact say run go come
+    tak find build switch improv bring keep around within until least most quit really simpl
+    best better great possibl cannot find hav be interest compar choos reduc cut grow growth
+    spend lose expect must allow enabl hello hi dear thank regard hello unabl several everi sinc
+    be approv work let""".split()
+)
 
 
 def key_phrases(text: str) -> list[str]:

@@ -30,18 +30,28 @@ _REASON = re.compile(
     r"\b(?:reason(?:ing)?|rationale|justification|explanation|why|because|motivation|evidence)\b"
 )
 _LONG = re.compile(
-    r"\b(?:report|context|analysis|research|profile|assessment|overview|background|findings|brief|narrative"
+    r"\b(?:report|context|analysis|research|profile|assessment|overview|background"
+    r"|findings|brief|narrative"
     r"|document|article|essay|content|dossier|insights)\b"
 )
-_SHORT_REPORT = re.compile(r"\b(?:summary|description|notes?|comments?|abstract|synopsis|conclusion|remarks?|feedback|details|statement|situation|problem|need|review)\b")  # fmt: skip
+_SHORT_REPORT = re.compile(
+    r"\b(?:summary|description|notes?|comments?|abstract|synopsis|conclusion|remarks?"
+    r"|feedback|details|statement|situation|problem|need|review)\b"
+)
 _ANSWER = re.compile(r"\b(?:answer|reply|response|result|message|text|output)\b")
 _QUESTION = re.compile(r"\b(?:question|query)\b")
 _ACTION = re.compile(
     r"\b(?:recommendation|action|next step|advice|suggestion|task|step|plan|todo)\b"
 )
-_TOPIC = re.compile(r"\b(?:topic|theme|keyword|tag|title|headline|subject|label|name|product|feature|area|category|type|kind)\b")  # fmt: skip
+_TOPIC = re.compile(
+    r"\b(?:topic|theme|keyword|tag|title|headline|subject|label|name|product|feature"
+    r"|area|category|type|kind)\b"
+)
 _PARTY = {
-    "name": r"^(?:(?:full|contact|lead|customer|person|candidate|applicant)? ?name|contact|person|recipient name)$",
+    "name": (
+        r"^(?:(?:full|contact|lead|customer|person|candidate|applicant)? ?name|contact"
+        r"|person|recipient name)$"
+    ),
     "first_name": r"^first name$",
     "title": r"^(?:job )?title$|^role$|^position$",
     "company": r"^(?:company|organi[sz]ation|account|employer|business|firm)(?: name)?$",
@@ -74,6 +84,8 @@ def _found(reading: Reading, schema: Schema, place: Place) -> str:
         return of_format(reading, kind, name, told) or ""
     if isinstance(pattern := schema.get("pattern"), str):
         return of_pattern(reading, pattern, name, told) or ""
+    if echoed := _echoed(reading, schema, place):
+        return echoed
     if is_letter(place.name, told, place.siblings):
         return Letter(reading, told, place.number, place.total).body()
     if is_subject(place.name, place.siblings):
@@ -81,6 +93,27 @@ def _found(reading: Reading, schema: Schema, place: Place) -> str:
     if copied := _copied(reading, name, told):
         return copied
     return _written(reading, schema, place, name, told)
+
+
+_SET_TO = re.compile(r"\bset `([\w.]+)` to the value of `([\w.]+)`", re.I)
+_ID_OF = re.compile(r"\bid(?:entifier)? of (?:the |this |an? )?(\w+)", re.I)
+
+
+def _echoed(reading: Reading, schema: Schema, place: Place) -> str:
+    """A value that the instructions or the description say is to be copied from a named field."""
+    names = [str(schema["x-echo"])] if "x-echo" in schema else []
+    names += [
+        match.group(2)
+        for match in _SET_TO.finditer(reading.instruction_text)
+        if match.group(1).rpartition(".")[2] == place.name
+    ]
+    if match := _ID_OF.search(place.description):
+        names.append(f"{match.group(1)} id")
+    for name in names:
+        fact = best_fact(reading, name.rpartition(".")[2], "", least=0.95)
+        if fact is not None and not isinstance(fact.value, bool):
+            return str(fact.value)
+    return ""
 
 
 def _copied(reading: Reading, name: str, told: str) -> str:
@@ -103,8 +136,11 @@ def _copied(reading: Reading, name: str, told: str) -> str:
 def _written(reading: Reading, schema: Schema, place: Place, name: str, told: str) -> str:
     asked = f"{name}. {told}"
     if _REASON.search(name):
-        verdicts = [f"{plain_key(k)} {v}" if not isinstance(v, str) else v
-                    for k, v in place.verdicts.items() if not isinstance(v, bool)]  # fmt: skip
+        verdicts = [
+            f"{plain_key(k)} {v}" if not isinstance(v, str) else v
+            for k, v in place.verdicts.items()
+            if not isinstance(v, bool)
+        ]
         return because(reading, verdicts, told)
     if _IDENTIFIER.search(name):
         return ""
@@ -171,9 +207,11 @@ def listed(reading: Reading, schema: Schema, item: Schema, place: Place, count: 
     own = [
         str(fact.value)
         for fact in reading.facts
-        if isinstance(fact.value, str) and len(fact.path) > 1 and fact.path[-1].isdigit()
+        if isinstance(fact.value, str)
+        and len(fact.path) > 1
+        and fact.path[-1].isdigit()
         and plain_key(fact.path[-2]).rstrip("s") == name.rstrip("s")
-    ]  # fmt: skip
+    ]
     if own:
         return [fitted_text(one, item) for one in own[: schema.get("maxItems", len(own))]]
     most = item.get("maxLength", 1_000)

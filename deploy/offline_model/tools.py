@@ -25,8 +25,10 @@ from deploy.offline_model.schema import Compiled, Schema, compiled, nullable, ty
 from deploy.offline_model.text import plain_key, stems
 
 _READS = re.compile(
-    r"\b(?:look ?up|lookup|get|fetch|search|find|list|query|read|check|retrieve|load|show|describe|browse"
-    r"|research|recall|view|scrape|crawl|calculate|compute|count|verify|validate|enrich|firmographics)\b"
+    r"\b(?:look ?up|lookup|get|fetch|search|find|list|query|read|check|retrieve|load"
+    r"|show|describe|browse"
+    r"|research|recall|view|scrape|crawl|calculate|compute|count|verify|validate"
+    r"|enrich|firmographics)\b"
 )
 _MISSING = object()
 _PERSONAL = re.compile(r"\b(?:contact|person|lead|customer|user|candidate|recipient)\b")

@@ -9,6 +9,9 @@ import pytest
 
 from deploy import stack
 from deploy.parts import PARTS
+from deploy.record import LOCAL_ADDRESSES
+
+SWITCHES = ("TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED", "TIDEMILL_TRACE_CONTENT")
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(part.port_variable, "0")
         for variable in part.yours:
             monkeypatch.delenv(variable, raising=False)
-    for switch in ("MONGODB_DATABASE", "TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED"):
+    for switch in ("MONGODB_DATABASE", LOCAL_ADDRESSES, *SWITCHES):
         monkeypatch.delenv(switch, raising=False)
     yield tmp_path.resolve()
     stack.down()

@@ -170,7 +170,7 @@ def test_a_failed_start_stops_what_it_started_and_shows_the_log(home: Path) -> N
     assert len(str(caught.value).splitlines()) > 3
     assert started
     assert not [pid for pid in started if is_alive(pid)]
-    assert stack.environment() == {"TIDEMILL_HOME": str(home)}
+    assert "KAFKA_BOOTSTRAP_SERVERS" not in stack.environment()
 
 
 def test_a_recycled_pid_is_not_killed(home: Path) -> None:
@@ -209,12 +209,18 @@ def test_the_users_own_service_is_used(home: Path, monkeypatch: pytest.MonkeyPat
     assert states["kafka"] == "stopped"
 
 
-def test_an_address_exported_from_the_stack_is_not_the_users_own(
+def test_addresses_exported_from_the_stack_are_not_the_users_own(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in stack.up(["mail"]).items():
+    first = stack.up(["mail"])
+    for name, value in first.items():
         monkeypatch.setenv(name, value)
     assert stack.status(["mail"])[0].state == "running"
+    stack.down()
+    with socket.create_server(("127.0.0.1", int(first["SMTP_URL"].rpartition(":")[2]))):
+        second = stack.up(["mail"], fresh=True)
+    assert second["SMTP_URL"] != first["SMTP_URL"]
+    assert stack.environment() == second
 
 
 def test_an_unknown_part_is_named(home: Path) -> None:

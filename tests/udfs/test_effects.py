@@ -39,7 +39,12 @@ class Office:
 
     def __init__(self, sink: MailSink, database: str) -> None:
         self.sink, self.database = sink, database
-        self.smtp_url = f"{sink.url}?timeout_s=2&reply_timeout_s=2&connections=4"
+        self.patient(30)
+
+    def patient(self, timeout_s: int) -> None:
+        """How long a worker waits for the mail server, and so how long its claim is respected."""
+        options = f"timeout_s={timeout_s}&reply_timeout_s={timeout_s}&connections=4"
+        self.smtp_url = f"{self.sink.url}?{options}"
 
     def worker(self, first: int, last: int, **order: Any) -> subprocess.Popen[str]:
         text = json.dumps(
@@ -115,8 +120,9 @@ def test_a_mail_lies_in_the_sink_as_it_was_asked_for(office: Office) -> None:
 
 @pytest.mark.parametrize("point", FAILPOINTS)
 def test_a_worker_killed_at_a_failpoint_mails_nobody_twice(office: Office, point: str) -> None:
+    office.patient(2)
     worker = office.worker(0, 12, point=point, at_pass=5)
-    worker.wait(60)
+    worker.communicate(timeout=60)
     assert worker.returncode == -signal.SIGKILL
     outcomes = office.deliver(*range(12))
     assert {outcome.status for outcome in outcomes} <= {"sent", "parked"}
@@ -132,6 +138,7 @@ def test_a_worker_killed_at_a_failpoint_mails_nobody_twice(office: Office, point
 
 def test_workers_killed_at_random_mail_nobody_twice(office: Office) -> None:
     """Four starts in a row on the same 60 effects, each killed while it mails; then a fifth."""
+    office.patient(2)
     for round_ in range(4):
         worker = office.worker(0, 60)
         sent = office.mails().total()
@@ -140,7 +147,7 @@ def test_workers_killed_at_random_mail_nobody_twice(office: Office) -> None:
             if office.mails().total() > sent + 3 + round_ or worker.poll() is not None:
                 break
         worker.kill()
-        worker.wait()
+        worker.communicate()
     outcomes = office.deliver(*range(60))
     statuses = Counter(outcome.status for outcome in outcomes)
     assert set(statuses) <= {"sent", "parked"}
@@ -171,6 +178,7 @@ def test_two_workers_on_the_same_effects_share_them(office: Office) -> None:
 def test_what_the_server_does_is_what_the_ledger_says(
     office: Office, faults: list[str], status: str, reason: str | None, mails: int
 ) -> None:
+    office.patient(2)
     office.sink.misbehave(*faults)
     [outcome] = office.deliver(1)
     assert (outcome.status, outcome.reason) == (status, reason)

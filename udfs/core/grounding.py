@@ -1,8 +1,7 @@
 """Texts in, the e-mail addresses and URLs in them out; so that invented ones can be told.
 
-Compared in one spelling: lower case, without scheme, `www.`, closing slash and the punctuation that
-ends a sentence. A bare domain counts where its ending is a usual one, because mail programs make a
-link of it.
+Compared in one spelling: lower case, without scheme, `www.` and the punctuation around it. A bare
+domain counts where its ending is a usual one, because mail programs make a link of it.
 """
 
 import re
@@ -11,26 +10,32 @@ from typing import Any
 
 from udfs.core.reply_schema import Schema, type_of
 
-_ENDINGS = "com|org|net|edu|gov|info|biz|io|ai|app|dev|co|me|us|uk|de|eu|example|test"
-_ADDRESS = re.compile(
-    r"[a-z0-9._%+'-]{1,64}@[a-z0-9.-]{1,255}"  # an e-mail address
-    r"|[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`{}|\\^\]]+"  # a URL with its scheme
-    rf"|(?<![\w@.-])(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_ENDINGS})\b"  # a domain …
-    r"(?:[/?#:][^\s<>\"'`{}|\\^\]]*)?",  # … with its path
-    re.IGNORECASE,
+_ENDINGS = frozenset(
+    "com org net edu gov info biz io ai app dev co me us uk de eu fr nl ch ru cn example test xyz "
+    "top site online store shop club link click live pro vip icu cloud page".split()
 )
-_WRAPPING = ".,;:!?)('\"*_>-"
+_BETWEEN = re.compile(r"[^\w.@:/?#%+&~$-]+")
+_AFTER_HOST = re.compile(r"[/?#:]")
+_WRAPPING = ".:/?#%+&~$_-"
 
 
 def addresses(texts: Iterable[str]) -> set[str]:
     """All addresses in the texts, each in the one spelling."""
-    return {_spelling(match[0]) for text in texts for match in _ADDRESS.finditer(text)}
+    pieces = (piece for text in texts for piece in _BETWEEN.split(text))
+    return {found for piece in pieces if (found := _address(piece))}
 
 
-def _spelling(address: str) -> str:
-    _, scheme_mark, rest = address.lower().partition("://")
-    address = (rest if scheme_mark else address.lower()).strip(_WRAPPING)
-    return address.removeprefix("www.").rstrip("/").strip(_WRAPPING)
+def _address(piece: str) -> str | None:
+    """The address that a piece of text without blanks is, if it is one."""
+    _, scheme_mark, rest = piece.lower().rpartition("://")
+    rest = rest.strip(_WRAPPING)
+    if not scheme_mark and "@" in rest:
+        before, _, host = rest.rpartition("@")
+        return f"{before.rpartition(':')[2]}@{host}"
+    host, _, ending = _AFTER_HOST.split(rest, maxsplit=1)[0].rpartition(".")
+    if rest and (scheme_mark or (host and ending in _ENDINGS)):
+        return rest.removeprefix("www.")
+    return None
 
 
 def grounded_texts(value: Any, schema: Schema, path: str = "$") -> Iterator[tuple[str, str]]:

@@ -246,7 +246,7 @@ class Outbox:
                 body=mail.body,
                 at=gate,
             )
-        except Exception as error:  # noqa: BLE001 - whatever is unknown must end as ambiguous
+        except Exception as error:  # whatever is unknown ends as ambiguous
             return await self._not_accepted(entry, error)
         finally:
             gate.close()

@@ -158,6 +158,29 @@ def test_an_invented_address_is_told(reply: str, invented: str) -> None:
     assert str(error.value).startswith(invented)
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "éann@evil.com",
+        "a" * 100 + "@evil.com",
+        "éhttps://evil.zone/a",
+        "acme.com-evil.xyz",
+        "a.b.c.d.e.f.g.h.i.j.evil.com",
+        "acme.com@evil.com",
+        "//evil.com",
+        "ftp.évil.com",
+    ],
+)
+def test_no_spelling_hides_an_invented_address(hidden: str) -> None:
+    with pytest.raises(InvalidReply):
+        read(f'{{"body": "see {hidden} now"}}', MAIL, evidence=["ann@acme.com https://acme.com"])
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "a-", "a@", "://", "word and ", "ann@acme.com "])
+def test_a_megabyte_is_searched_in_linear_time(piece: str) -> None:
+    assert len(addresses([piece * (1_000_000 // len(piece))])) <= 2
+
+
 def test_what_is_not_declared_grounded_is_free() -> None:
     assert read('{"free": "https://elsewhere.com"}', MAIL)["free"] == "https://elsewhere.com"
 

@@ -1,0 +1,106 @@
+"""A script's text in, what it wrote to a real broker out: the MiniCluster for tests of the runner."""
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from connectors.kafka import KafkaRecord, NewRecord, ensure_topics, produce_all, read_all
+from deploy.flink_cluster import job_configuration
+from jobs.assemble import Job, assemble
+from jobs.planner import environments
+from jobs.script import load_script
+from jobs.submit import prepare_topics
+from jobs.topics import KafkaTopics
+from udfs.keyed import KeyedFunction
+from udfs.keyed_functions import KEYED_FUNCTIONS
+
+TOPIC = """
+CREATE TABLE kafka_topic (
+  event_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR event_time AS event_time - INTERVAL '1' SECOND
+) WITH (
+  'connector' = 'kafka',
+  'properties.bootstrap.servers' = '${KAFKA_BOOTSTRAP_SERVERS}',
+  'format' = 'json',
+  'key.format' = 'raw',
+  'value.fields-include' = 'EXCEPT_KEY'
+);
+"""
+
+
+class TeamOfOne:
+    """A team in a folder of its own, with topics that no other test has."""
+
+    def __init__(self, folder: Path, **keyed: KeyedFunction) -> None:
+        self.sql_dir, self.name = folder / "sql", f"t{uuid.uuid4().hex[:8]}"
+        (self.sql_dir / self.name).mkdir(parents=True)
+        self.keyed: dict[str, Callable[..., KeyedFunction]] = {
+            name: (lambda function: lambda *_: function)(function)
+            for name, function in keyed.items()
+        }
+        self.servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+
+    def topic(self, table: str) -> str:
+        return f"{self.name}_{table}"
+
+    def tables(self, text: str) -> None:
+        """tables.sql; `@name` in it is a topic of this team."""
+        self._write("tables.sql", TOPIC + text.replace("@", f"{self.name}_"))
+
+    def script(self, text: str) -> None:
+        self._write("job.sql", text)
+
+    def _write(self, file: str, text: str) -> None:
+        (self.sql_dir / self.name / file).write_text(text)
+
+    def job(self, options: Mapping[str, str] | None = None) -> Job:
+        """Assemble the script for a bounded run in which a failure is a failure."""
+        script = load_script(self.sql_dir, f"{self.name}/job", os.environ)
+        settings = {
+            **job_configuration(),
+            "python.executable": sys.executable,
+            "restart-strategy.type": "disable",
+            "execution.checkpointing.interval": "1 s",
+            **(options or {}),
+        }
+        stream, table = environments(settings)
+        topics = KafkaTopics(script.job_name, bounded=True)
+        with_functions = {**KEYED_FUNCTIONS, **self.keyed}
+        before = dict(KEYED_FUNCTIONS)
+        KEYED_FUNCTIONS.update(with_functions)
+        try:
+            job = assemble(script, self.sql_dir, stream, table, topics, self.servers)
+        finally:
+            KEYED_FUNCTIONS.clear()
+            KEYED_FUNCTIONS.update(before)
+        prepare_topics(job)
+        return job
+
+    def run(self, options: Mapping[str, str] | None = None) -> None:
+        """Run to the end of what the topics hold now."""
+        self.job(options).execute().get_job_execution_result().result()
+
+    def send(self, table: str, records: list[tuple[Any, Any]], headers: Any = ()) -> None:
+        """Produce (key, value) pairs; values that are not bytes are sent as JSON."""
+        ensure_topics(self.servers, {self.topic(table): 2})
+        produce_all(
+            self.servers,
+            [NewRecord(self.topic(table), _bytes(k), _bytes(v), tuple(headers)) for k, v in records],
+        )
+
+    def read(self, table: str) -> list[KafkaRecord]:
+        return list(read_all(self.servers, [self.topic(table)]))
+
+    def rows(self, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for record in self.read(table):
+            yield (record.key or b"").decode(), json.loads(record.value or b"null")
+
+
+def _bytes(value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
