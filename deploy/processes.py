@@ -21,6 +21,8 @@ import psutil
 
 MARK = "TIDEMILL_MARK"  # in the environment of a process and of all that it starts
 
+MAX_LOG_BYTES = 20 * 1024 * 1024  # a longer one is put aside at the next start
+
 # The outer shell ends at once, so that the process is nobody's child and nobody has to wait for it.
 # The inner one stays: when the process has ended, in whatever way, it ends what that left behind (a
 # Python worker that outlives its TaskManager would go on calling models and sending mail).
@@ -83,6 +85,8 @@ def start(
 ) -> Record:
     """Start a process in a session of its own, without input; its output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
     mark = f"{log}#{uuid.uuid4().hex}"
     shell = subprocess.run(
         ["/bin/sh", "-c", _GUARD, str(log), *command],

@@ -25,6 +25,10 @@ _NO_SWITCH = {
 }
 
 
+class StackError(Exception):
+    """The stack cannot be started or stopped: a sentence, then perhaps the end of a log."""
+
+
 @dataclass
 class StackRecord:
     """What `up` has started and `down` has not stopped yet."""
@@ -36,12 +40,17 @@ class StackRecord:
 
     @classmethod
     def load(cls, home: Path) -> StackRecord:
+        file = home / "stack.json"
         try:
-            content = json.loads((home / "stack.json").read_text())
+            content = json.loads(file.read_text())
+            processes = {name: Record(**fields) for name, fields in content["processes"].items()}
+            return cls(home, processes, content["ports"], content["switches"])
         except FileNotFoundError:
             return cls(home)
-        processes = {name: Record(**fields) for name, fields in content["processes"].items()}
-        return cls(home, processes, content["ports"], content["switches"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise StackError(
+                f"{file} is not of this version: end the processes that it lists, then delete it."
+            ) from None
 
     def save(self) -> None:
         file = self.home / "stack.json"

@@ -24,8 +24,8 @@ from connectors.settings import settings
 from deploy.addresses import stack_environment, user_variables
 from deploy.parts import PARTS, Part
 from deploy.processes import stop
-from deploy.record import StackRecord, exclusive
-from deploy.start import Report, StackError, Start
+from deploy.record import StackError, StackRecord, exclusive
+from deploy.start import Report, Start
 
 __all__ = ["PartStatus", "Report", "StackError", "down", "environment", "status", "up"]
 

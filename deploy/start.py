@@ -7,6 +7,7 @@ machine as it was.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -20,16 +21,12 @@ from deploy.flink_cluster import worker_environment
 from deploy.java import JavaError, java_home
 from deploy.parts import TASKMANAGERS, Part, Plan
 from deploy.processes import Record, last_lines, start, stop, stop_orphans
-from deploy.record import StackRecord
+from deploy.record import StackError, StackRecord
 
 START_LIMIT_S = 120.0
-ANSWER_LIMIT_S = 10.0  # of a part that has been up for longer
+ANSWER_LIMIT_S = 30.0  # of a part that has been up for longer
 
 Report = Callable[[str, str], None]  # part, what happens to it
-
-
-class StackError(Exception):
-    """The stack cannot be started or stopped: a sentence, then perhaps the end of a log."""
 
 
 class Start:
@@ -97,9 +94,11 @@ class Start:
             java_home()
             jars.fetch(progress=self._report_jars)
         moving = [part for part in missing if part.processes[0] not in self.record.processes]
-        for part, port in ports.choose(moving, self.record.ports).items():
-            self.record.ports[part] = port
-            self.record.ports[f"{part}-inner"] = ports.free()
+        for name, port in ports.choose(moving, self.record.ports).items():
+            self.record.ports[name] = port
+            self.record.ports[f"{name}-inner"] = ports.free()
+        for part in moving:  # what a killed cluster left of its scratch files
+            shutil.rmtree(self.record.home / part.folder / "tmp", ignore_errors=True)
 
     def _report_jars(self, done_bytes: int, total_bytes: int) -> None:
         tenth = total_bytes // 10 + 1

@@ -270,7 +270,7 @@ class Judge:
             heads, others = values[: one.heads], values[one.heads :]
             support = max([0.5 * value for value in heads] + others, default=support)
         if rule.points < 0:
-            return 1.0 if support > CERTAIN else 0.0
+            return 1.0 if support > CERTAIN + 0.01 else 0.0
         return _unit((support - 0.3) / (CERTAIN - 0.3))
 
     def yes(self, name: str, description: str) -> bool:

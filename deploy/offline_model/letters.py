@@ -12,74 +12,15 @@ from functools import cached_property
 
 from deploy.offline_model.extracting import Party, party
 from deploy.offline_model.lexicon import ideas_of
+from deploy.offline_model.moves import Move, of_series, single
 from deploy.offline_model.perspective import as_sentence, lower_first, opening, to_you, upper_first
-from deploy.offline_model.ranking import likeness, ranked, worth
+from deploy.offline_model.ranking import likeness, ranked, stem_set, worth
 from deploy.offline_model.reading import Reading, is_report
 from deploy.offline_model.reporting import fits_words, topic_of, wanted_count
-from deploy.offline_model.text import key_phrases, plain_key, shorten
+from deploy.offline_model.text import key_phrases, plain_key, shorten, weight
 
-MOVES: dict[str, dict[str, str]] = {
-    "introduce": {
-        "subject": "{topic} at {firm}",
-        "open": "Thank you for your interest.",
-        "close": "Would you have twenty minutes next week to talk about {topic}?",
-    },
-    "educate": {
-        "subject": "A thought on {topic}",
-        "open": "I kept thinking about {topic} at {firm}.",
-        "close": "If it helps, I will gladly send you more on this.",
-    },
-    "proof": {
-        "subject": "How others go about {topic}",
-        "open": "Teams with similar plans often ask us how others went about it.",
-        "close": "Shall I send you an example that is close to your case?",
-    },
-    "invite": {
-        "subject": "An invitation: {topic}",
-        "open": "We would like to invite you to see this in practice.",
-        "close": "Which day would suit you?",
-    },
-    "follow_up": {
-        "subject": "Is {topic} still on your list, {name}?",
-        "open": "I do not want to fill your inbox, so this is my last note for now.",
-        "close": (
-            "If the time is not right, a short reply is enough, and I will get back to you later."
-        ),
-    },
-    "reply": {
-        "subject": "Re: {topic}",
-        "open": "Thank you for your message.",
-        "close": "We are looking into it and will come back to you with an answer.",
-    },
-}
-_MOVE_WORDS = (
-    (
-        "proof",
-        (
-            r"case study|customer story|success stor|reference|proof|example of|social proof"
-            r"|testimonial"
-        ),
-    ),
-    ("invite", r"invit|webinar|workshop|event|demo\b|trial|call to action|book"),
-    ("follow_up", r"last|final|follow[ -]?up|check(?:ing)? in|break-?up|gentle|re-?engage|remind"),
-    (
-        "educate",
-        (
-            r"educat|tip|insight|resource|guide|article|useful|value|learn|best practice"
-            r"|thought"
-        ),
-    ),
-    ("introduce", r"introduc|welcome|first|thank|hello"),
-)
-_SERIES = ("introduce", "educate", "follow_up", "proof", "invite")
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
-_REPLYING = re.compile(
-    r"support|customer service|help ?desk|ticket|complaint|success team|service agent"
-    r"|reply to the (?:customer|message|ticket)",
-    re.I,
-)
-
-
+_WISH = re.compile(r"\b(?:want|need|plan|replace|looking for|would like|must|hope)\w*", re.I)
+_POINTS = re.compile(r"\bpoints?\b|highlights?|hooks?\b")
 _NOT_TOPICS = frozenset({"budget", "timeline", "purchase_intent", "early_stage"})
 
 
@@ -97,18 +38,13 @@ class Letter:
         return party(self.reading)
 
     @cached_property
-    def move(self) -> str:
-        text = f"{self.reading.instruction_text[:6_000]}\n{self.asked}"
-        told = _told_of(text, self.number) if self.total > 1 else ""
-        for name, pattern in _MOVE_WORDS:
-            if told and re.search(pattern, told, re.I):
-                return name
-        about = f"{self.reading.persona.role} {self.reading.persona.goal} {text}"
-        if self.total == 1 and _REPLYING.search(about):
-            return "reply"
-        if self.total > 1 and self.number == self.total - 1:
-            return "follow_up"
-        return _SERIES[self.number % 2 if self.total > 2 else self.number % len(_SERIES)]
+    def move(self) -> Move:
+        told = self.reading.instruction_text[:6_000]
+        if self.total > 1:
+            lines = self.reading.instructions
+            return of_series(lines, f"{told}\n{self.asked}", self.number, self.total)
+        speaker = self.reading.persona
+        return single(f"{speaker.role} {speaker.goal} {told} {self.asked}")
 
     @cached_property
     def taken_up(self) -> list[str]:
@@ -139,28 +75,39 @@ class Letter:
 
     @cached_property
     def topic(self) -> str:
-        known = {word.lower() for word in f"{self.who.name} {self.who.company}".split()}
-        phrases: list[str] = []
-        for text in self.taken_up[:4]:
-            for phrase in key_phrases(text)[:3]:
-                if ideas_of(phrase) & _NOT_TOPICS:
-                    continue
-                fresh = phrase.lower() not in map(str.lower, phrases)
-                if fresh and not {word.lower() for word in phrase.split()} <= known:
-                    phrases.append(phrase)
-        subject = next(
-            (
-                str(f.value)
-                for f in self.reading.facts
-                if plain_key(f.key) in ("subject", "topic") and f.source == "user"
-            ),
-            "",
-        )
-        if subject and self.number == 0:
+        """What this letter is about, in a few words of the other side."""
+        if self.number == 0 and (subject := self._their_subject()):
             return shorten(subject, 60)
+        phrases = self._phrases()
         if phrases:
             return phrases[self.number % min(len(phrases), 4)]
         return topic_of(self.reading, self.asked, self.number)
+
+    def _their_subject(self) -> str:
+        for key in ("subject", "topic"):
+            for fact in self.reading.by_key.get(key, ()):
+                if fact.source == "user" and isinstance(fact.value, str):
+                    return fact.value
+        return ""
+
+    def _phrases(self) -> list[str]:
+        """Key phrases of what letters take up: longer ones, and those of wishes, first."""
+        known = stem_set(f"{self.who.name} {self.who.company}")
+        valued: dict[str, float] = {}
+        for place, text in enumerate(self.taken_up[:4]):
+            wish = 0.6 if _WISH.search(text) else 0.0
+            for rank, phrase in enumerate(key_phrases(text)[:3]):
+                telling = sum(weight(one) for one in stem_set(phrase))
+                if telling < 0.9 or ideas_of(phrase) & _NOT_TOPICS or stem_set(phrase) <= known:
+                    continue
+                value = min(len(phrase.split()), 3) * 0.5 + wish - 0.25 * place - 0.2 * rank
+                valued[phrase] = max(valued.get(phrase, -9.0), value)
+        ordered = sorted(valued, key=lambda one: -valued[one])
+        return [
+            one
+            for number, one in enumerate(ordered)
+            if not any(stem_set(one) <= stem_set(other) for other in ordered[:number])
+        ]
 
     @cached_property
     def told_topic(self) -> str:
@@ -173,134 +120,95 @@ class Letter:
 
     def subject(self) -> str:
         topic = re.sub(r"^re:\s*", "", self.topic, flags=re.I)
-        firm = self.who.company
-        pattern = MOVES[self.move]["subject"]
+        firm, name, pattern = self.who.company, self.who.first_name, self.move.subject
         if not topic:
-            line = (
-                f"{firm} and {self.reading.persona.organisation}"
-                if firm and self.reading.persona.organisation
-                else ""
-            )
-            line = line or (f"A question about {firm}" if firm else "Your message")
-            return line if self.number == 0 else f"{line} ({self.number + 1})"
+            pattern = f"A question about {firm}" if firm else "Your message"
+            return pattern if self.number == 0 else f"{pattern} ({self.number + 1})"
         if "{firm}" in pattern and (not firm or firm.lower() in topic.lower()):
             pattern = "About {topic}"
-        name = self.who.first_name
-        pattern = pattern if name else pattern.replace(", {name}", "")
-        if not pattern.startswith("{topic}") and self.move != "reply":
+        if not name:
+            pattern = pattern.replace(", {name}", "")
+        if not pattern.startswith("{topic}") and self.move.name != "reply":
             topic = lower_first(topic)
-        return upper_first(pattern.format(topic=topic, firm=firm, name=name))
+        line = upper_first(pattern.format(topic=topic, firm=firm, name=name))
+        most = wanted_count(self.asked, "words?")
+        return " ".join(line.split()[:most]) if most and most > 2 else line
 
     def body(self) -> str:
-        parts = [
-            self._greeting(),
-            self._first_paragraph(),
-            self._middle(),
-            self._close(),
-            self._sign_off(),
-        ]
+        greeting = f"Hello {self.who.first_name}," if self.who.first_name else "Hello,"
+        close, sign_off = self._filled(self.move.close), self._sign_off()
+        first, middle = self._first_paragraph(), self._middle()
         most = wanted_count(f"{self.asked} {self.reading.instruction_text[:4_000]}", "words?")
         if most:
-            room = most - sum(len(parts[i].split()) for i in (0, 3, 4))
-            parts[1] = fits_words(parts[1], max(room, 12))
-            parts[2] = (
-                fits_words(parts[2], room - len(parts[1].split()))
-                if room - len(parts[1].split()) > 8
-                else ""
-            )
-        return "\n\n".join(part for part in parts if part)
+            room = most - len(f"{greeting} {close} {sign_off}".split())
+            first = fits_words(first, max(room, 12))
+            left = room - len(first.split())
+            middle = fits_words(middle, left) if left > 8 else ""
+        return "\n\n".join(part for part in (greeting, first, middle, close, sign_off) if part)
 
-    def _greeting(self) -> str:
-        return f"Hello {self.who.first_name}," if self.who.first_name else "Hello,"
+    def _filled(self, pattern: str) -> str:
+        return pattern.format(
+            topic=self.told_topic or "your plans",
+            firm=self.who.company or "your company",
+            name=self.who.first_name,
+        )
 
     def _first_paragraph(self) -> str:
-        move = MOVES[self.move]
-        firm = self.who.company or "your side"
-        topic = self.told_topic or "your plans"
-        first = move["open"].format(topic=topic, firm=firm)
-        ours = [text for text in (opening(one) for one in self._mine()) if text]
-        if not ours and self.who.company and self.number == 0:
-            ours = [f"I am writing to you because of your work at {self.who.company}."]
-        ours = ours[: 2 if self.total == 1 else 1]
-        if len(ours) == 2 and ours[0][:18] == ours[1][:18] == "You mentioned that":
-            ours[1] = "You also wrote that" + ours[1][18:]
-        return " ".join([first, *ours])
-
-    def _mine(self) -> list[str]:
-        """The sentences that this letter of the series takes up."""
-        texts = self.taken_up
-        if self.total == 1:
-            return texts
-        return texts[self.number :]
+        texts = self.taken_up if self.total == 1 else self.taken_up[self.number :]
+        theirs = [told for told in map(opening, texts) if told]
+        if not theirs and self.who.company and self.number == 0:
+            theirs = [f"I am writing to you because of your work at {self.who.company}."]
+        theirs = theirs[: 2 if self.total == 1 else 1]
+        again = "You mentioned that"
+        if len(theirs) == 2 and theirs[0].startswith(again) and theirs[1].startswith(again):
+            theirs[1] = f"You also wrote that{theirs[1].removeprefix(again)}"
+        return " ".join([self._filled(self.move.opening), *theirs])
 
     def _middle(self) -> str:
         said = [as_sentence(text) for text in self._offer()]
+        if self.total > 1 and self.move.thought:
+            said.insert(0, self._filled(self.move.thought))
         noted = self._points()
-        if noted and self.move != "reply":
+        noted = noted[:3] if self.total == 1 else noted[self.number : self.number + 1]
+        if noted and self.move.name != "reply":
             said.append("I noted this for our talk:" if self.number == 0 else "One more note:")
-            lines = noted[:3] if self.total == 1 else noted[self.number : self.number + 1]
-            if not lines:
-                return " ".join(said[:-1])
-            return " ".join(said) + "\n" + "\n".join(f"- {line}" for line in lines)
+            return " ".join(said) + "\n" + "\n".join(f"- {line}" for line in noted)
         return " ".join(said)
 
     def _offer(self) -> list[str]:
         """What the instructions say of the sender's side, nearest to the other's need first."""
+        speaker = self.reading.persona
+        house = speaker.organisation
+        told = [one for one in self.reading.background if self._is_offer(one, house)]
+        if speaker.offer:
+            told.insert(0, speaker.offer)
         need = " ".join(self.taken_up[:3])
-        offer = [self.reading.persona.offer] if self.reading.persona.offer else []
-        told = offer + [
-            one
-            for one in self.reading.background
-            if 4 <= len(one.split()) <= 45
-            and not one.endswith(("?", ":"))
-            and not re.match(r"you\b|your\b", one, re.I)
-        ]
-        best = sorted(told, key=lambda one: -likeness(need, one))
-        if not best:
-            return []
-        chosen = best[:2] if self.total == 1 else best[self.number : self.number + 1]
-        house = self.reading.persona.organisation
+        told.sort(key=lambda one: -likeness(need, one))
+        chosen = told[:2] if self.total == 1 else told[self.number : self.number + 1]
         return [re.sub(r"^(?:It|This)\b", house or "It", one) for one in chosen]
 
+    def _is_offer(self, text: str, house: str) -> bool:
+        if not 4 <= len(text.split()) <= 45 or text.endswith(("?", ":")):
+            return False
+        ours = re.match(r"(?:we|our|it|this)\b", text, re.I) is not None
+        return ours or house in text if house else not re.match(r"you\b|your\b", text, re.I)
+
     def _points(self) -> list[str]:
+        """Talking points of the data, as told to the other side."""
         found = []
         for fact in self.reading.facts:
             names = " ".join(plain_key(part) for part in fact.path)
-            if re.search(r"\bpoints?\b|highlights?|hooks?\b", names) and isinstance(
-                fact.value, str
-            ):
-                told = to_you(fact.value)
-                about_person = self.who.name and self.who.name in told
-                if (
-                    not about_person
-                    and "ask" not in told[:9]
-                    and not any(likeness(told, text) > 0.6 for text in self.taken_up[:2])
-                ):
-                    found.append(as_sentence(told))
+            if not isinstance(fact.value, str) or not _POINTS.search(names):
+                continue
+            told = to_you(fact.value)
+            internal = (self.who.name and self.who.name in told) or told.startswith("You ask")
+            if not internal and not any(likeness(told, one) > 0.6 for one in self.taken_up[:2]):
+                found.append(as_sentence(told))
         return found
-
-    def _close(self) -> str:
-        topic = self.told_topic or "this"
-        return MOVES[self.move]["close"].format(
-            topic=topic, firm=self.who.company or "your company"
-        )
 
     def _sign_off(self) -> str:
         signature = self.reading.persona.signature()
         return f"Best regards,\n{signature}" if signature else "Best regards"
-
-
-def _told_of(text: str, number: int) -> str:
-    """What the instructions say of the letter with this number, if they do."""
-    for pattern in (
-        rf"\b(?:e-?mail|mail|message|letter|step) {number + 1}\b[:\s-]*([^\n.;]+)",
-        rf"\b(?:the )?{_ORDINALS[min(number, 5)]}\b(?: e-?mail| mail| message| one| "
-        rf"letter)?[:\s,]*([^\n.;,]+)",
-        rf"^\s*{number + 1}[.)]\s+([^\n]+)",
-    ):
-        if match := re.search(pattern, text, re.I | re.M):
-            return match.group(1)
-    return ""
 
 
 def is_letter(name: str, description: str, siblings: frozenset[str]) -> bool:

@@ -12,7 +12,15 @@ from itertools import groupby
 
 from deploy.offline_model.extracting import Party, party
 from deploy.offline_model.perspective import about_them, as_sentence, to_they, upper_first
-from deploy.offline_model.ranking import asked_leaning, gives_orders, in_order, likeness, ranked, stem_set, worth
+from deploy.offline_model.ranking import (
+    asked_leaning,
+    gives_orders,
+    in_order,
+    likeness,
+    ranked,
+    stem_set,
+    worth,
+)
 from deploy.offline_model.reading import Fact, Reading
 from deploy.offline_model.text import key_phrases, plain_key, sentences, stems
 
@@ -158,9 +166,9 @@ def _facts_by_source(reading: Reading, who: Party, already: str) -> list[str]:
     listed = fact_phrases(reading, without=(who.name, who.title, who.company, who.website))
     found = []
     for source, group in groupby(listed, key=lambda one: one[0]):
-        phrases = [
-            phrase for _, phrase in group if phrase.partition(": ")[2] not in already
-        ][:MAX_REPORT_FACTS]
+        phrases = [phrase for _, phrase in group if phrase.partition(": ")[2] not in already][
+            :MAX_REPORT_FACTS
+        ]
         if phrases:
             head = "" if source == "user" else f"From {spoken(source)}: "
             found.append(f"{head}{'; '.join(phrases)}.")

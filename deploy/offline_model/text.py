@@ -203,6 +203,12 @@ _WEAK_IN_PHRASE = frozenset(
 )
 
 
+_VERBS = frozenset(
+    """report reports see sees reach reaches arrive arrives happen happens pass serves serve sells
+    leak leaks fails fail follow follows breaks emit emits wants""".split()
+)
+
+
 def key_phrases(text: str) -> list[str]:
     """Phrases of one to four telling words, the most telling first."""
     scored: dict[str, float] = {}
@@ -225,6 +231,7 @@ def _runs(text: str) -> Iterator[list[str]]:
             word = word.strip("'’-/")
             low = word.lower()
             weak = not word or low in STOP or low in NEGATORS or low.replace("'", "’") != low
+            weak = weak or low in _VERBS
             if weak or stem(low) in _WEAK_IN_PHRASE or low.isdigit() or len(word) > 30:
                 if run:
                     yield run

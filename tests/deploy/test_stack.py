@@ -226,3 +226,10 @@ def test_addresses_exported_from_the_stack_are_not_the_users_own(
 def test_an_unknown_part_is_named(home: Path) -> None:
     with pytest.raises(stack.StackError, match="no part redis: expected kafka, mongodb"):
         stack.up(["redis"])
+
+
+def test_a_record_of_another_version_is_a_sentence(home: Path) -> None:
+    (home / "stack.json").write_text('{"version": 0}')
+    with pytest.raises(stack.StackError, match="stack.json is not of this version"):
+        stack.status()
+    (home / "stack.json").unlink()
