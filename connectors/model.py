@@ -125,23 +125,27 @@ class OpenAIModel:
             raise ModelFailure("model_unavailable", self._no_key())
         deadline = time.monotonic() + deadline_s
         longest_s, tries = BACKOFF_FIRST_S, 0
+        failed: Retryable | None = None
         while True:
             await self._gate.passed(deadline)
             tries += 1
+            left_s = max(0.0, deadline - time.monotonic())
             try:
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                async with asyncio.timeout(left_s):
                     return await self._ask(call)
             except TimeoutError:
+                if failed and left_s < deadline_s / 2:  # the time went into tries that failed
+                    raise self._given_up(failed, tries) from None
                 raise ModelFailure(
                     "model_timeout", f"{self.endpoint} gave no answer within {deadline_s:g} s"
                 ) from None
             except Refused as error:
                 raise ModelFailure(error.reason, self._told(error)) from None
             except Retryable as error:
+                failed = error
                 wait_s = self._wait_s(error, longest_s)
                 if time.monotonic() + wait_s >= deadline:
-                    told = self._told(error) + (f" ({tries} tries)" if tries > 1 else "")
-                    raise ModelFailure(error.reason, told) from None
+                    raise self._given_up(error, tries) from None
             longest_s = min(longest_s * 2, BACKOFF_LAST_S)
             await asyncio.sleep(wait_s)
 
@@ -263,6 +267,10 @@ class OpenAIModel:
                 ) from None
         except Retryable:
             return
+
+    def _given_up(self, error: Retryable, tries: int) -> ModelFailure:
+        told = self._told(error) + (f" ({tries} tries)" if tries > 1 else "")
+        return ModelFailure(error.reason, told)
 
     def _no_key(self) -> str:
         return (

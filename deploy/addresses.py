@@ -28,9 +28,10 @@ def stack_environment(record: StackRecord) -> dict[str, str]:
         if port and not user_variables(part, record):
             local.update(part.variables(port))
     names = {*local, *(name for part in PARTS.values() for name in part.yours), "MONGODB_DATABASE"}
+    origin = " ".join(f"{name}={value}" for name, value in sorted(local.items()))
     return {
         "TIDEMILL_HOME": str(record.home),
-        LOCAL_ADDRESSES: " ".join(f"{name}={value}" for name, value in sorted(local.items())),
+        **({LOCAL_ADDRESSES: origin} if local else {}),
         **local,
         **record.switches,
         **{name: value for name in names if (value := _users(name))},

@@ -21,7 +21,7 @@ from deploy.flink_cluster import worker_environment
 from deploy.java import JavaError, java_home
 from deploy.parts import TASKMANAGERS, Part, Plan
 from deploy.processes import Record, last_lines, start, stop, stop_orphans
-from deploy.record import StackError, StackRecord
+from deploy.record import LOCAL_ADDRESSES, StackError, StackRecord
 
 START_LIMIT_S = 120.0
 ANSWER_LIMIT_S = 30.0  # of a part that has been up for longer
@@ -109,6 +109,7 @@ class Start:
     def _start_missing(self, part: Part) -> None:
         port = self.record.ports[part.name]
         environment = {**stack_environment(self.record), **part.variables(port)}
+        environment.pop(LOCAL_ADDRESSES, None)  # for clients; grows with every part that starts
         mark = fingerprint(environment)
         outdated = [
             name

@@ -1,1 +1,1 @@
-"""What runs on the client: reads a SQL script, assembles one Flink job from it, runs or submits it."""
+"""The client: reads a SQL script, assembles one Flink job from it, runs or submits it."""

@@ -12,7 +12,6 @@ from jobs.script import FunctionCall, functions_called, rewrite
 from jobs.splitter import Statement
 from jobs.team import Team
 
-
 EVENT_HEADERS = ("ce_id", "attempt", "traceparent")
 FORM = "AI_COMPLETE('agent', input as JSON text, headers)"
 

@@ -19,8 +19,17 @@ from jobs import ai_calls, mongodb_sinks
 from jobs.errors import ScriptError, TidemillError
 from jobs.keyed_views import check_columns, keyed_view
 from jobs.planner import root_message, script_error
-from jobs.script import CreateTable, CreateView, Insert, KeyedCall, Script, SetOption
-from jobs.script import functions_called, rewrite, table_references
+from jobs.script import (
+    CreateTable,
+    CreateView,
+    Insert,
+    KeyedCall,
+    Script,
+    SetOption,
+    functions_called,
+    rewrite,
+    table_references,
+)
 from jobs.sources import guard_source
 from jobs.splitter import Statement
 from jobs.standard_tables import standard_tables, standard_topics
@@ -115,7 +124,9 @@ class Assembly:
     def _declare(self, table: CreateTable) -> None:
         if table.name in standard_topics(self.script.team):
             raise table.statement.error(
-                None, f"{table.name} is declared by Tidemill for every team", next_step="take it out"
+                None,
+                f"{table.name} is declared by Tidemill for every team",
+                next_step="take it out",
             )
         self._execute(table.statement)
         try:

@@ -5,6 +5,7 @@ Imports of PyFlink wait until a command needs them.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import typer
 from rich.console import Console
 
 from deploy import commands as stack_commands
+from deploy.stack import StackError
 from jobs.errors import TidemillError
 
 app = typer.Typer(
@@ -160,6 +162,7 @@ def _mount() -> None:
 
 def main() -> None:
     """Run the command. Exit code 1 with a sentence for what a person can mend, 130 for Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     debug = "--debug" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--debug"]
     try:
@@ -180,7 +183,7 @@ def main() -> None:
 def _tell(error: Exception) -> None:
     from udfs.core.definition import DefinitionError
 
-    known = isinstance(error, TidemillError | DefinitionError | stack_commands.stack.StackError)
+    known = isinstance(error, TidemillError | DefinitionError | StackError)
     sentence = str(error) if known else f"{type(error).__name__}: {str(error)[:500]}"
     advice = "" if known else "\nThis is a defect, or a service's fault: --debug shows all of it."
     Console(stderr=True, highlight=False, soft_wrap=True).print(

@@ -41,7 +41,9 @@ class Cluster:
         self.rest_url = rest_url.rstrip("/")
         parsed = urlparse(self.rest_url)
         if not parsed.hostname:
-            raise TidemillError(f"{rest_url!r} is no address of a Flink cluster", "http://host:8081")
+            raise TidemillError(
+                f"{rest_url!r} is no address of a Flink cluster", "http://host:8081"
+            )
         self.host, self.port = parsed.hostname, parsed.port or 8081
         self._client = httpx.Client(base_url=self.rest_url, timeout=30)
 
@@ -87,7 +89,9 @@ class Cluster:
                 operation = answer.get("operation", {})
                 if "location" in operation:
                     return str(operation["location"])
-                cause = str(operation.get("failure-cause", {}).get("stack-trace", "no reason given"))
+                cause = str(
+                    operation.get("failure-cause", {}).get("stack-trace", "no reason given")
+                )
                 raise TidemillError(f"{job.name} did not stop: {_last_cause(cause)}", "try again")
             time.sleep(0.1)
         raise TidemillError(f"{job.name} did not stop within {timeout_s:.0f} s", "try again")
@@ -112,7 +116,7 @@ class Cluster:
             failure = self.failure(job_id)
             if job["state"] in ENDED or failure or time.monotonic() > deadline:
                 raise TidemillError(
-                    f"{job['name']} does not run ({job['state']}): {failure or 'no reason given yet'}",
+                    f"{job['name']} does not run ({job['state']}): {failure or 'no reason yet'}",
                     f"see {self.rest_url}/#/job/running/{job_id}/exceptions",
                 )
             time.sleep(0.2)

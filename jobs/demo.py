@@ -6,7 +6,6 @@ and wait on their topic. Then one watches, until nothing is in flight. The stack
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from importlib.resources import as_file
@@ -18,6 +17,7 @@ from rich.console import Console
 from connectors.mongodb import bulk_upsert, client
 from connectors.settings import settings
 from deploy import commands, stack
+from jobs import terminal
 from jobs.balance import Watch
 from jobs.demo_view import Progress, print_summary
 from jobs.errors import TidemillError
@@ -25,13 +25,14 @@ from jobs.fates import Balance, Fate
 from jobs.lead_files import read_unchecked
 from jobs.send import send_events
 from jobs.sql_dir import sql_dir
+from jobs.submission import Submission
 from jobs.team_topics import require_external, team_topics
 
 TEAM = "sdr"
 # In the order in which a lead needs them; the job whose mails are not the first comes last.
 JOBS = ("lead_ingestion", "lead_scoring", "active_outreach", "send_email", "nurture_campaign")
-# A campaign's 7 days pass in 20 s, unless TIDEMILL_CLOCK_SPEED says otherwise.
-CLOCK_SPEED = 7 * 86400 / 20
+# A campaign's 7 days pass in a minute, unless TIDEMILL_CLOCK_SPEED says otherwise.
+CLOCK_SPEED = 7 * 86400 / 60
 BOUND_S = 300.0
 QUIET_S = 20.0
 LOOK_S = 1.0
@@ -46,16 +47,25 @@ def demo(
 ) -> None:
     """Run the SDR team on sample leads: stack, jobs, leads, e-mails; then tell what came of it."""
     started = time.monotonic()
-    console = Console(highlight=False)
+    console = terminal.console()
     os.environ.setdefault("TIDEMILL_CLOCK_SPEED", f"{CLOCK_SPEED:g}")
-    threading.Thread(target=_start_client_java, daemon=True).start()
+    log = settings().home / "logs" / "demo-submission.log"
+    submission = Submission([f"{TEAM}/{job}" for job in JOBS], log)
+    try:
+        run(console, submission, started, leads, no_wait)
+    finally:
+        submission.close()
 
+
+def run(
+    console: Console, submission: Submission, started: float, leads: int | None, no_wait: bool
+) -> None:
+    """The steps, one after the other."""
     console.print("1. The local stack", style="bold")
     with commands.plain_errors(), commands.progress() as report:
         os.environ.update(stack.up(report=report))
     console.print("2. Five agents, each a Flink job", style="bold")
-    submission = Submission()
-    submission.start()
+    submission.start(stack.environment())
     console.print("3. Records to look things up in, and the leads", style="bold")
     for collection, documents in seed():
         console.print(f"{collection}: {documents} documents in MongoDB", markup=False)
@@ -63,7 +73,6 @@ def demo(
     console.print(f"{topic}: {count} leads sent, some of them hostile or broken", markup=False)
     if no_wait:
         submission.join()
-        submission.check()
         console.print(f"Next: `tidemill status {TEAM}`.", markup=False)
         return
     console.print("4. Leads on their way", style="bold")
@@ -73,50 +82,6 @@ def demo(
     print_summary(console, progress, found, ended)
     if found.wrong or not ended:
         raise typer.Exit(1)
-
-
-def _start_client_java() -> None:
-    """Six seconds that pass while the stack starts. What goes wrong here, submitting tells."""
-    try:
-        from pyflink.java_gateway import get_gateway
-
-        from deploy.java import java_home
-
-        os.environ.setdefault("JAVA_HOME", str(java_home()))
-        get_gateway()
-    except Exception:
-        pass
-
-
-class Submission(threading.Thread):
-    """Submits the jobs that do not run yet. `told` has what happened, by job."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.told: dict[str, str] = {f"{TEAM}.{job}": "to be submitted" for job in JOBS}
-        self._error: Exception | None = None
-
-    def run(self) -> None:
-        from jobs.submit import cluster, submit
-
-        try:
-            target, _ = cluster()
-            running = {job.name for job in target.jobs() if not job.ended}
-            self.told.update({name: "runs already" for name in self.told if name in running})
-            names = [f"{TEAM}/{job}" for job in JOBS if f"{TEAM}.{job}" not in running]
-            if names:
-                submit(names, report=self._report)
-                self.told.update({name.replace("/", "."): "running" for name in names})
-        except Exception as error:
-            self._error = error
-
-    def _report(self, name: str, event: str) -> None:
-        self.told[name] = event
-
-    def check(self) -> None:
-        """Raises what went wrong."""
-        if self._error:
-            raise self._error
 
 
 def seed() -> Iterator[tuple[str, int]]:
@@ -160,7 +125,7 @@ def watch(progress: Progress, submission: Submission) -> tuple[Balance, bool]:
             if (state := dict(found.counts)) != before:
                 before, changed = state, now
             moving = found.counts[Fate.IN_FLIGHT] + len(found.wrong)
-            quiet = now - changed > QUIET_S and not submission.is_alive()
+            quiet = now - changed > QUIET_S and submission.ended
             if not moving and (not found.counts[Fate.NURTURING] or quiet):
                 return found, True
             if quiet and not found.counts[Fate.IN_FLIGHT]:

@@ -104,14 +104,19 @@ class Progress:
         counts = found.counts
         table.add_row("in flight", str(counts[Fate.IN_FLIGHT]), "")
         table.add_row("nurturing", str(counts[Fate.NURTURING]), "mails to come")
-        for job, state in self.jobs.items():
+        for job, state in self._jobs().items():
             table.add_row(f"[dim]{job}[/]", "", f"[dim]{state[:60]}[/]")
         return table
 
+    def _jobs(self) -> dict[str, str]:
+        """What each job does: as Flink says where it runs, else what came of submitting it."""
+        running = {job.name for job in self.watch.jobs if job.state == "running"}
+        return {name: "running" if name in running else told for name, told in self.jobs.items()}
+
     def _print_line(self, stages: Mapping[str, int]) -> None:
         line = ", ".join(f"{count} {stage}" for stage, count in stages.items() if count)
-        ready = sum("running" in state or "already" in state for state in self.jobs.values())
-        line += f"; {ready} of {len(self.jobs)} jobs running"
+        jobs = list(self._jobs().values())
+        line += f"; {jobs.count('running')} of {len(jobs)} jobs running"
         if line != self._line and self.elapsed_s - self._printed >= LINE_S:
             self.console.print(f"{self.elapsed_s:5.0f} s  {line}", markup=False, soft_wrap=True)
             self._line, self._printed = line, self.elapsed_s
@@ -160,7 +165,7 @@ def _print_one(console: Console, progress: Progress) -> None:
     message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
     body = message.get_body(("plain",))
     shown = [f"{name}: {message[name]}" for name in ("From", "To", "Subject")]
-    shown += ["", str(body.get_content()) if body else ""]
+    shown += ["", str(body.get_content()).replace("\r\n", "\n") if body else ""]
     console.print(Panel(Text(visible("\n".join(shown)).rstrip()), title="One e-mail", expand=False))
     try:
         known, _ = gather(fact.trace_id, [progress.watch.team])
@@ -168,7 +173,7 @@ def _print_one(console: Console, progress: Progress) -> None:
         return
     console.print(f"The way of {fact.key}:", style="bold")
     for tree in trees(known):
-        console.print(rendered(tree), soft_wrap=True)
+        console.print(rendered(tree))
 
 
 def _chosen(

@@ -88,7 +88,9 @@ def _record(line: dict[str, Any], number: int) -> dict[str, Any]:
         "headers": {name: _encoded(str(v)) for name, v in line.get("headers", {}).items()},
         "partition": 0,
         "offset": number,
-        "kafka_time": line.get("timestamp", moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")),
+        "kafka_time": line.get(
+            "timestamp", moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        ),
     }
 
 

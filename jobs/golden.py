@@ -108,7 +108,9 @@ class GoldenTest:
                 load_jsonl(mongo[settings().mongodb_database][path.stem], path, "_id")
 
     def _written(self, how: str) -> dict[str, list[Row]]:
-        with tempfile.TemporaryDirectory(prefix="tidemill-topics-", ignore_cleanup_errors=True) as name:
+        with tempfile.TemporaryDirectory(
+            prefix="tidemill-topics-", ignore_cleanup_errors=True
+        ) as name:
             folder = Path(name)
             savepoint = None
             if how != "straight":

@@ -36,7 +36,7 @@ class SideStreams:
 
 
 def slot_labels(slots: int) -> list[int]:
-    """For each slot the smallest number that Flink puts in the middle of its share of key groups."""
+    """For each slot the smallest number that Flink puts in the middle of its key groups."""
     jvm = get_gateway().jvm
     assignment = jvm.org.apache.flink.runtime.state.KeyGroupRangeAssignment
     wanted = [(2 * slot + 1) * MAX_PARALLELISM // (2 * slots) for slot in range(slots)]
@@ -98,9 +98,7 @@ def keyed_view(
     for name, declared in result.fields:
         schema.column(name, data_type(declared))
     environment.create_temporary_view(call.view_name, view, schema.build())
-    return SideStreams(
-        view.get_side_output(dead_letters_tag()), view.get_side_output(traces_tag())
-    )
+    return SideStreams(view.get_side_output(dead_letters_tag()), view.get_side_output(traces_tag()))
 
 
 def check_columns(call: KeyedCall, columns: Columns, own: Columns) -> None:

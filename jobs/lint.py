@@ -8,8 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jobs.errors import ScriptError
-from jobs.script import CreateTable, CreateView, Insert, KeyedCall, Script
-from jobs.script import functions_called, table_references
+from jobs.script import (
+    CreateTable,
+    CreateView,
+    Insert,
+    KeyedCall,
+    Script,
+    functions_called,
+    table_references,
+)
 from jobs.splitter import Statement
 from jobs.standard_tables import standard_topics
 
@@ -75,7 +82,7 @@ def _statement(statement: Statement, lineage: dict[str, Lineage]) -> Iterator[Sc
             statement.path,
             windows[0].line,
             f"an event-time window over the output of {sorted(derived.keyed)[0]}",
-            "rows with event time, and a keyed function ends it: a watermark would overtake its runs",
+            "rows with event time; a keyed function ends it, a watermark would overtake its runs",
             "write the rows to a topic, and window that topic in the next job",
         )
     line = _combines(statement, [call.name.upper() for call in calls])
@@ -131,7 +138,12 @@ def lint_team(scripts: list[Script]) -> list[ScriptError]:
         for statement in _reading(script):
             for name, line in table_references(statement):
                 table = tables.get(name)
-                if table is None or name in written or table.is_external or not table.options.get("topic"):
+                if (
+                    table is None
+                    or name in written
+                    or table.is_external
+                    or not table.options.get("topic")
+                ):
                     continue
                 findings.append(
                     ScriptError(

@@ -18,7 +18,9 @@ def target_of(facts: TableFacts, statement: Statement) -> MongoTarget:
     unknown = sorted(set(facts.options) - OPTIONS)
     if unknown:
         known = ", ".join(sorted(OPTIONS))
-        raise _wrong(statement, f"table {facts.name} has the option {unknown[0]}", f"one of {known}")
+        raise _wrong(
+            statement, f"table {facts.name} has the option {unknown[0]}", f"one of {known}"
+        )
     if "collection" not in facts.options:
         raise _wrong(statement, f"table {facts.name} names no collection", "'collection' = '…'")
     if not facts.primary_key:

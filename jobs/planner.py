@@ -23,7 +23,9 @@ from jobs.splitter import Statement
 _POSITION = re.compile(r"[Ff]rom line (\d+), column (\d+) to line \d+, column \d+:? ?")
 _AT = re.compile(r" at line (\d+), column (\d+)\.?")
 _NOISE = re.compile(r"^(?:[\w.$]+(?:Exception|Error)(?:: )?)+|SQL (?:parse|validation) failed\.? ?")
-_INTERNAL = re.compile(r"(?:`?default_catalog`?\.)?(?:`?default_database`?\.)?`?(\w+?)(?:__sink|__raw)\b`?")
+_INTERNAL = re.compile(
+    r"(?:`?default_catalog`?\.)?(?:`?default_database`?\.)?`?(\w+?)(?:__sink|__raw)\b`?"
+)
 
 
 def environments(

@@ -1,6 +1,6 @@
 """`team/job` in, one submitted Flink job out: the module that `flink run -pym jobs.run` names.
 
-    flink run -pym jobs.run -pyfs dist/tidemill-*.whl … sdr/lead_scoring [-D key=value …]
+flink run -pym jobs.run -pyfs dist/tidemill-*.whl … sdr/lead_scoring [-D key=value …]
 """
 
 import sys

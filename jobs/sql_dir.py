@@ -23,7 +23,9 @@ def sql_dir() -> Traversable:
             return folder / "sql"
     shipped: Traversable = files("jobs").parent / "sql"  # type: ignore[attr-defined]
     if not shipped.is_dir():
-        raise TidemillError("there is no folder sql/ here", "go to your project, or set TIDEMILL_SQL")
+        raise TidemillError(
+            "there is no folder sql/ here", "go to your project, or set TIDEMILL_SQL"
+        )
     return shipped
 
 

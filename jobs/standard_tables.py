@@ -23,10 +23,22 @@ def standard_tables(team: str, bootstrap_servers: str) -> dict[str, str]:
     """Table name → DDL. Dead letters are raw bytes, traces are JSON."""
     topics = standard_topics(team)
     base = {**_BASE, "properties.bootstrap.servers": bootstrap_servers}
-    dead = {**base, "key.fields": "event_key", "value.format": "raw", "topic": topics["dead_letters"]}
-    traces = {**base, "key.fields": "trace_id", "value.format": "json", "topic": topics["agent_traces"]}
+    dead = {
+        **base,
+        "key.fields": "event_key",
+        "value.format": "raw",
+        "topic": topics["dead_letters"],
+    }
+    traces = {
+        **base,
+        "key.fields": "trace_id",
+        "value.format": "json",
+        "topic": topics["agent_traces"],
+    }
     return {
-        "dead_letters": create_table("dead_letters", _lines(DEAD_LETTER_ROW), dead, temporary=False),
+        "dead_letters": create_table(
+            "dead_letters", _lines(DEAD_LETTER_ROW), dead, temporary=False
+        ),
         "agent_traces": create_table("agent_traces", _lines(TRACE_ROW), traces, temporary=False),
     }
 

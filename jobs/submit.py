@@ -47,7 +47,9 @@ def _bootstrap_servers() -> str:
     return servers
 
 
-def _assembled(script: Script, where: Mapping[str, str], cluster: Cluster | None, **how: bool) -> Job:
+def _assembled(
+    script: Script, where: Mapping[str, str], cluster: Cluster | None, **how: bool
+) -> Job:
     remote = (cluster.host, cluster.port) if cluster else None
     stream, table = environments(where, remote=remote, **how)
     topics = KafkaTopics(script.job_name)

@@ -1,4 +1,4 @@
-"""Flink's catalog in, the facts that the runner needs of a table out; and DDL made from such facts."""
+"""Flink's catalog in, the facts that the runner needs of a table out; and DDL from facts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -2,7 +2,16 @@
 
 import unicodedata
 
+from rich.console import Console
+
+PLAIN_WIDTH = 160
 _KEPT = frozenset("\n\t")
+
+
+def console() -> Console:
+    """As wide as the terminal; wide enough for whole lines in a pipe or a file."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
 def visible(text: str) -> str:

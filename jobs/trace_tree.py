@@ -1,7 +1,8 @@
 """Events, spans, calls and mails of some traces in, one tree for each lead out.
 
 An event hangs below the run that made it, or below the event that it was made from; a run below the
-event that it took up. Which is which is told by places and ids, never by time.
+event that it took up. Which is which is told by places, ids and attempts; only calls of a run that
+had several attempts are told apart by their time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from connectors.kafka import KafkaRecord
 from jobs.evidence import Fact, fact, flat_headers
 from jobs.team_topics import TeamTopics
 from udfs.core import events
+
+Span = Mapping[str, Any]
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Found:
     """Everything that is known of some traces."""
 
     events: dict[tuple[object, ...], Event] = field(default_factory=dict)
-    spans: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    spans: dict[tuple[str, int], Span] = field(default_factory=dict)  # by id and attempt
     calls: Sequence[Mapping[str, Any]] = ()
     files: Mapping[str, Path] = field(default_factory=dict)  # effect id → mail
     external: set[str] = field(default_factory=set)
@@ -77,12 +80,12 @@ class Found:
         known.places.add(one.place)
         known.says = one.says
 
-    def add_span(self, span: Mapping[str, Any]) -> None:
+    def add_span(self, span: Span) -> None:
         """Take a span; of one that a replay wrote again, the one that made the call."""
-        known = self.spans.get(str(span.get("span_id")))
+        name = (str(span.get("span_id")), _attempt(span))
         replayed = (span.get("attributes") or {}).get("journal") == "hit"
-        if known is None or not replayed:
-            self.spans[str(span.get("span_id"))] = span
+        if name not in self.spans or not replayed:
+            self.spans[name] = span
 
 
 def trees(found: Found) -> list[Node]:
@@ -109,15 +112,20 @@ class _Builder:
                 self.roots.append(event)
             else:
                 self.made.setdefault(id(parent), []).append(event)
-        self.spans_used: set[str] = set()
+        runs = [s for s in found.spans.values() if s.get("kind") in ("run", "effect")]
+        self.runs = sorted(runs, key=_started_ms)
+        self.calls: dict[int, list[Span]] = {}  # by id() of their run
+        for span in sorted(found.spans.values(), key=_started_ms):
+            own = [r for r in self.runs if r.get("span_id") == span.get("parent_span_id")]
+            begun = [r for r in own if _started_ms(r) <= _started_ms(span)] or own
+            if begun and span not in self.runs:
+                self.calls.setdefault(id(begun[-1]), []).append(span)
 
     def trees(self) -> list[Node]:
         self.roots.sort(key=lambda e: e.fact.timestamp_ms)
         trees = [self._event(event, event.fact.timestamp_ms) for event in self.roots]
-        left = [s for key, s in self.found.spans.items() if key not in self.spans_used]
-        runs = [s for s in left if str(s.get("parent_span_id")) not in self.found.spans]
-        if runs and trees:
-            trees[-1].children += [self._run(span, []) for span in runs]
+        if self.runs and trees:  # of events that retention has taken
+            trees[-1].children += [self._run(span, []) for span in self.runs]
         return trees
 
     def _event(self, event: Event, started_ms: int) -> Node:
@@ -132,32 +140,24 @@ class _Builder:
         node.children += [self._event(e, started_ms) for e in made]
         return node
 
-    def _runs(self, event: Event, made: Sequence[Event]) -> list[Mapping[str, Any]]:
+    def _runs(self, event: Event, made: Sequence[Event]) -> list[Span]:
         """Runs that took up this event, or that stand between it and what was made from it."""
         runs = [
             span
-            for key, span in self.found.spans.items()
-            if key not in self.spans_used
-            and span.get("kind") in ("run", "effect")
-            and span.get("job") in self.found.readers.get(event.fact.topic, ())
+            for span in self.runs
+            if span.get("job") in self.found.readers.get(event.fact.topic, ())
+            and _attempt(span) in (0, event.fact.attempt)
             and (span.get("event_id") == event.fact.event_id or any(_is_of(e, span) for e in made))
-            and _attempt(span) in (None, event.fact.attempt)
         ]
-        self.spans_used |= {str(span.get("span_id")) for span in runs}
-        return sorted(runs, key=lambda span: int(span.get("started_at") or 0))
+        self.runs = [span for span in self.runs if span not in runs]
+        return runs
 
-    def _run(self, span: Mapping[str, Any], made: list[Node]) -> Node:
+    def _run(self, span: Span, made: list[Node]) -> Node:
         node = span_node(span)
-        below = [
-            s for s in self.found.spans.values() if s.get("parent_span_id") == span.get("span_id")
-        ]
-        below = [s for s in below if str(s.get("span_id")) not in self.spans_used]
-        self.spans_used |= {str(s.get("span_id")) for s in below}
-        below.sort(key=lambda s: int(s.get("started_at") or 0))
-        node.children += [span_node(s) for s in below] + made
+        node.children += [span_node(call) for call in self.calls.get(id(span), ())] + made
         return node
 
-    def _journaled(self, event: Event, runs: Sequence[Mapping[str, Any]]) -> list[Node]:
+    def _journaled(self, event: Event, runs: Sequence[Span]) -> list[Node]:
         """Calls that the journal knows and no span tells of: AI_COMPLETE's."""
         agents = {span.get("agent") for span in runs}
         return [
@@ -174,19 +174,23 @@ def _name(event: Event) -> tuple[str, str, int]:
     return event.fact.topic, event.fact.event_id, event.fact.attempt
 
 
-def _is_of(event: Event, span: Mapping[str, Any]) -> bool:
+def _is_of(event: Event, span: Span) -> bool:
     """Whether this run made that event: its traceparent names the run; a dead letter has its id."""
-    dead = "reason" in event.says and "stage" in event.says
-    return (
-        span.get("event_id") == event.fact.event_id
-        if dead
-        else event.span_id == span.get("span_id")
-    )
+    if _attempt(span) not in (0, event.fact.attempt):
+        return False
+    if "stage" in event.says:
+        return bool(span.get("event_id") == event.fact.event_id)
+    return event.span_id == span.get("span_id")
 
 
-def _attempt(span: Mapping[str, Any]) -> int | None:
-    attempt = (span.get("attributes") or {}).get("tidemill.attempt")
-    return int(attempt) if str(attempt).isdecimal() else None
+def _attempt(span: Span) -> int:
+    """The attempt of a run; 0 where the span does not say."""
+    attempt = str((span.get("attributes") or {}).get("tidemill.attempt"))
+    return int(attempt) if attempt.isdecimal() else 0
+
+
+def _started_ms(span: Span) -> int:
+    return int(span.get("started_at") or 0)
 
 
 def event_node(event: Event, started_ms: int, found: Found) -> Node:
@@ -218,7 +222,7 @@ def event_node(event: Event, started_ms: int, found: Found) -> Node:
     return Node("event", label, _joined(emails, attempt, place, after, identity), one.timestamp_ms)
 
 
-def span_node(span: Mapping[str, Any]) -> Node:
+def span_node(span: Span) -> Node:
     """A run, a model call, a tool call or an effect as a line."""
     attributes: Mapping[str, Any] = span.get("attributes") or {}
     failed = span.get("status") == "error"
@@ -226,7 +230,7 @@ def span_node(span: Mapping[str, Any]) -> Node:
     name = {
         "run": f"{span.get('job')}: {span.get('agent')}",
         "effect": f"{span.get('job')}: {span.get('name')}",
-        "model_call": f"model {attributes.get('gen_ai.request.model', '')}",
+        "model_call": f"model {attributes.get('gen_ai.request.model', '')}".removesuffix("default"),
         "tool_call": f"tool {attributes.get('tool.name', '')}",
     }.get(str(span.get("kind")), str(span.get("name")))
     facts = _joined(
@@ -240,7 +244,7 @@ def span_node(span: Mapping[str, Any]) -> Node:
         ),
         f"failed: {span['reason']}" if failed and span.get("reason") else "",
     )
-    return Node(kind, name.strip(), facts, int(span.get("started_at") or 0))
+    return Node(kind, name.strip(), facts, _started_ms(span))
 
 
 def call_node(call: Mapping[str, Any]) -> Node:
@@ -251,9 +255,9 @@ def call_node(call: Mapping[str, Any]) -> Node:
         _tokens(usage.get("input_tokens"), usage.get("output_tokens")),
         "as the journal has it",
     )
-    return Node(
-        "run", f"{call['agent']}: {call['kind']} {call['name']}", facts, int(call["started_at"])
-    )
+    name = "" if call["kind"] == "model" else call["name"]
+    label = f"{call['agent']}: {call['kind']} {name}".strip()
+    return Node("run", label, facts, int(call["started_at"]))
 
 
 def _tokens(given: Any, written: Any) -> str:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.tree import Tree
 
 from connectors.journal import MongoJournal
 from connectors.kafka import KafkaRecord, bootstrap_servers, partitions, read_all
 from connectors.mongodb import MongoError
 from connectors.settings import settings
+from jobs import terminal
 from jobs.errors import TidemillError, one_line
 from jobs.evidence import flat_headers, identity
 from jobs.sql_dir import sql_dir
@@ -36,12 +36,12 @@ def trace(
     team: Annotated[str | None, typer.Option(help="Whose topics; all teams' if none.")] = None,
 ) -> None:
     """Show the way of one lead, from its first event to its e-mails."""
-    console = Console(highlight=False)
+    console = terminal.console()
     with console.status("reading topics …"):
         teams = [team_topics(name) for name in ([team] if team else team_names())]
         found, notes = gather(id, teams)
     for tree in trees(found):
-        console.print(rendered(tree), soft_wrap=True)
+        console.print(rendered(tree))
     for note in notes:
         console.print(note, style="dim", markup=False)
 

@@ -1,1 +1,1 @@
-"""What runs inside Flink operators: functions for SQL, keyed functions, and their pure logic in `core`."""
+"""What runs inside Flink operators: functions for SQL, keyed functions; pure logic in `core`."""

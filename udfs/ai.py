@@ -20,8 +20,8 @@ from udfs.flink_types import data_type, to_flink
 from udfs.loop import WorkerLoop
 
 
-class AiComplete(ScalarFunction):  # type: ignore[misc]
-    """(agent, input, the event's headers as JSON) → JSON text `{"reply": …}` or `{"reason": …, "message": …}`."""
+class AiComplete(ScalarFunction):
+    """(agent, input, the event's headers as JSON) → `{"reply": …}` or `{"reason": …, …}`."""
 
     def __init__(self, definition: AgentDefinition, job: str) -> None:
         self.definition, self.job = definition, job
@@ -98,7 +98,10 @@ def ai_reply(definition: AgentDefinition) -> Any:
         return Row(*nothing, Row(document["reason"], document["message"]))
 
     error = DataTypes.ROW(
-        [DataTypes.FIELD("reason", DataTypes.STRING()), DataTypes.FIELD("message", DataTypes.STRING())]
+        [
+            DataTypes.FIELD("reason", DataTypes.STRING()),
+            DataTypes.FIELD("message", DataTypes.STRING()),
+        ]
     )
     fields = [DataTypes.FIELD(name, data_type(declared)) for name, declared in columns.fields]
     result = DataTypes.ROW([*fields, DataTypes.FIELD("error", error)])

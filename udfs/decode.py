@@ -1,4 +1,4 @@
-"""Raw Kafka records in, rows of the declared table out; what is not as declared goes to dead letters."""
+"""Raw Kafka records in, rows of the declared table out; what is not so goes to dead letters."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from udfs.flink_types import to_flink
 from udfs.side_outputs import dead_letter, dead_letters_tag
 
 
-class Decode(ProcessFunction):  # type: ignore[misc]
+class Decode(ProcessFunction):
     """The guarded source's operator.
 
     Input columns: record_key, record_value, headers, partition, offset, event_time.

@@ -102,7 +102,9 @@ class SendEmail(KeyedFunction):
         if outcome.dead:
             message = outcome.detail or outcome.status
             return Result(reason=outcome.reason or outcome.status, message=message, spans=[span])
-        sent_at = outcome.sent_at_ms and dt.datetime.fromtimestamp(outcome.sent_at_ms / 1000, dt.UTC)
+        sent_at = outcome.sent_at_ms and dt.datetime.fromtimestamp(
+            outcome.sent_at_ms / 1000, dt.UTC
+        )
         values = {
             "effect_id": outcome.effect_id,
             "status": outcome.status,

@@ -115,7 +115,9 @@ def _maps(key: Converter, item: Converter) -> Converter:
     return lambda value: None if value is None else {key(k): item(v) for k, v in value.items()}
 
 
-def _converter(declared: Type, leaf: dict[str, Converter], row: Callable[[list[Any]], Any]) -> Converter:
+def _converter(
+    declared: Type, leaf: dict[str, Converter], row: Callable[[list[Any]], Any]
+) -> Converter:
     inner = [_converter(t, leaf, row) for t in declared.items]
     if declared.kind == "ROW":
         return _rows([_converter(t, leaf, row) for _, t in declared.fields], row)

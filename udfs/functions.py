@@ -1,7 +1,7 @@
 """Headers in, headers out: the scalar functions that a script calls by name.
 
-    child_headers(headers, step, index)           headers of the index-th event that a script makes
-    dead_letter_headers(headers, reason, message) headers of a dead letter that a script routes
+child_headers(headers, step, index)           headers of the index-th event that a script makes
+dead_letter_headers(headers, reason, message) headers of a dead letter that a script routes
 """
 
 import datetime as dt
@@ -26,7 +26,7 @@ def _bytes(headers: dict[str, Any] | None) -> dict[str, bytes]:
 
 
 def functions(job: str) -> dict[str, Callable[[], Any]]:
-    """Name → a maker of the user-defined function, for the runner to register where it is called."""
+    """Name → a maker of the function, for the runner to register where it is called."""
 
     def of_dead_letter(headers: dict[str, Any] | None, reason: str, message: str) -> Any:
         return dead_letter_headers(

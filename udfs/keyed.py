@@ -84,7 +84,7 @@ class KeyedFunction(ABC):
     async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
         """Do the work of one event. Raises nothing but what is a defect."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - most have nothing to finish
         """Finish what must not be broken off; given `finish_on_close_s`, then cancelled."""
 
     def due_ms(self, entry: Entry) -> int:
@@ -92,8 +92,8 @@ class KeyedFunction(ABC):
         return 0
 
 
-class Continuation(KeyedProcessFunction):  # type: ignore[misc]
-    """Runs a KeyedFunction under slots. Input rows: slot, partition key, then the view's columns."""
+class Continuation(KeyedProcessFunction):
+    """Runs a KeyedFunction under slots. Input: slot, partition key, then the view's columns."""
 
     def __init__(self, function: KeyedFunction, columns: Columns, job: str, step: str) -> None:
         self.function, self.columns, self.job, self.step = function, list(columns), job, step
@@ -128,7 +128,9 @@ class Continuation(KeyedProcessFunction):  # type: ignore[misc]
         self._counters = {name: group.counter(name) for name in names}
         self._latency = group.distribution("run_ms")
         group.gauge("in_flight", lambda: self._started - self._finished)
-        group.gauge("queued", lambda: sum(len(s.pending) - s.scheduled for s in self._slots.values()))
+        group.gauge(
+            "queued", lambda: sum(len(s.pending) - s.scheduled for s in self._slots.values())
+        )
         group.gauge("scheduled", lambda: sum(s.scheduled for s in self._slots.values()))
 
     def close(self) -> None:

@@ -64,9 +64,12 @@ class WorkerLoop:
             raise
 
     async def _close_resources(self) -> None:
+        from connectors.mongodb import close_shared
+
         for resource in self._resources.values():
             if resource.done() and not resource.cancelled() and not resource.exception():
                 await resource.result().aclose()
+        await close_shared()
 
 
 class Tasks:

@@ -35,7 +35,9 @@ class MongoTarget:
         """A row of plain values as a document; nested rows become sub-documents."""
         document = {c.name: _value(row.get(c.name), c.type) for c in self.columns}
         keys = [document[name] for name in self.primary_key]
-        document["_id"] = keys[0] if len(keys) == 1 else dict(zip(self.primary_key, keys, strict=True))
+        document["_id"] = (
+            keys[0] if len(keys) == 1 else dict(zip(self.primary_key, keys, strict=True))
+        )
         return document
 
 
@@ -57,7 +59,7 @@ def _value(value: Any, declared: Type) -> Any:
     return value
 
 
-class MongoSink(ScalarFunction):  # type: ignore[misc]
+class MongoSink(ScalarFunction):
     """Takes one column of JSON rows, returns for each row true when it is written."""
 
     def __init__(self, target: MongoTarget) -> None:

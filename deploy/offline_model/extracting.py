@@ -111,7 +111,7 @@ _ROLES: dict[str, tuple[str, ...]] = {
         "account",
     ),
     "email": ("email", "e mail", "email address", "mail", "to", "from"),
-    "website": ("company website", "website", "url", "homepage", "site", "web", "domain"),
+    "website": ("company website", "website", "url", "homepage", "site", "web"),
 }
 
 
@@ -147,7 +147,7 @@ def _by_role(reading: Reading, role: str, keys: tuple[str, ...]) -> str:
     for wanted in keys:
         for fact in reading.by_key.get(wanted, ()):
             if _plays(role, fact):
-                return str(fact.value).strip()
+                return " ".join(str(fact.value).split())
     return ""
 
 

@@ -20,8 +20,11 @@ from deploy.offline_model.reporting import fits_words, topic_of, wanted_count
 from deploy.offline_model.text import key_phrases, plain_key, shorten, weight
 
 _WISH = re.compile(r"\b(?:want|need|plan|replace|looking for|would like|must|hope)\w*", re.I)
+_GERUND = re.compile(r"\w+ing")
 _POINTS = re.compile(r"\bpoints?\b|highlights?|hooks?\b")
-_NOT_TOPICS = frozenset({"budget", "timeline", "purchase_intent", "early_stage"})
+_NOT_TOPICS = frozenset(
+    {"budget", "timeline", "purchase_intent", "early_stage", "employees", "person"}
+)
 
 
 @dataclass
@@ -98,7 +101,12 @@ class Letter:
             wish = 0.6 if _WISH.search(text) else 0.0
             for rank, phrase in enumerate(key_phrases(text)[:3]):
                 telling = sum(weight(one) for one in stem_set(phrase))
-                if telling < 0.9 or ideas_of(phrase) & _NOT_TOPICS or stem_set(phrase) <= known:
+                if (
+                    telling < 0.9
+                    or _GERUND.fullmatch(phrase)
+                    or ideas_of(phrase) & _NOT_TOPICS
+                    or stem_set(phrase) <= known
+                ):
                     continue
                 value = min(len(phrase.split()), 3) * 0.5 + wish - 0.25 * place - 0.2 * rank
                 valued[phrase] = max(valued.get(phrase, -9.0), value)
@@ -114,7 +122,7 @@ class Letter:
         """The topic as it stands in a sentence to them: "your Oracle warehouse"."""
         if not self.topic:
             return ""
-        theirs = re.compile(rf"\b(?:our|my|their)\s+{re.escape(self.topic)}\b", re.I)
+        theirs = re.compile(rf"\b(?:our|my|their|the|an?)\s+{re.escape(self.topic)}\b", re.I)
         topic = lower_first(self.topic)
         return f"your {topic}" if any(theirs.search(text) for text in self.taken_up) else topic
 
@@ -159,9 +167,12 @@ class Letter:
         if not theirs and self.who.company and self.number == 0:
             theirs = [f"I am writing to you because of your work at {self.who.company}."]
         theirs = theirs[: 2 if self.total == 1 else 1]
-        again = "You mentioned that"
-        if len(theirs) == 2 and theirs[0].startswith(again) and theirs[1].startswith(again):
-            theirs[1] = f"You also wrote that{theirs[1].removeprefix(again)}"
+        for again, instead in (
+            ("You mentioned that", "You also wrote that"),
+            ("You wrote:", "And:"),
+        ):
+            if len(theirs) == 2 and all(told.startswith(again) for told in theirs):
+                theirs[1] = f"{instead}{theirs[1].removeprefix(again)}"
         return " ".join([self._filled(self.move.opening), *theirs])
 
     def _middle(self) -> str:
@@ -201,8 +212,8 @@ class Letter:
             if not isinstance(fact.value, str) or not _POINTS.search(names):
                 continue
             told = to_you(fact.value)
-            internal = (self.who.name and self.who.name in told) or told.startswith("You ask")
-            if not internal and not any(likeness(told, one) > 0.6 for one in self.taken_up[:2]):
+            theirs = told.startswith(("You ", "Your ")) and not told.startswith("You ask")
+            if theirs and not any(likeness(told, one) > 0.6 for one in self.taken_up[:2]):
                 found.append(as_sentence(told))
         return found
 

@@ -17,7 +17,9 @@ from deploy.offline_model.text import NEGATORS, STOP, stem, words
 LONGEST_PHRASE = 5
 _HEAD = re.compile(r"^(\w+)((?:\s+[+-]\d)?(?:\s+!\d)?)$")
 _SCOPE_END = re.compile(
-    r"[.;:!?\n]+(?:\s|$)|\n|\s+[-–—]\s+|\b(?:but|however|although|though)\b", re.I
+    r"[.;:!?\n]+(?:\s|$)|\n|\s+[-–—]\s+|\b(?:but|however|although|though)\b"
+    r"|,\s+(?:and|so)\s+(?=(?:the|we|our|it|they|i|my|an?)\b)",
+    re.I,
 )
 _SCOPE_WORDS = 5
 _PERIOD = (

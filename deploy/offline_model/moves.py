@@ -28,7 +28,7 @@ _ALL = (
         r"case stud|customer stor|success stor|reference|proof|example of|testimonial",
         "How others go about {topic}",
         "Teams with similar plans often ask us how others went about it.",
-        "What they have in common: they began with one small part, and measured it before and after.",
+        "What they have in common: they began with one small part, and measured it.",
         "Shall I send you an example that is close to your case?",
     ),
     Move(
@@ -36,8 +36,8 @@ _ALL = (
         r"invit|webinar|workshop|event\b|demo\b|trial|call to action",
         "A small next step for {topic}",
         "I would like to suggest one small step on {topic}.",
-        "It can be a call of twenty minutes, or a reply to one question: what would have to be true "
-        "for this to be worth your time? It is fine to say no.",
+        "It can be a call of twenty minutes, or a reply to one question: what would have to be "
+        "true for this to be worth your time? It is fine to say no.",
         "Which would suit you better?",
     ),
     Move(
@@ -54,8 +54,8 @@ _ALL = (
         r"educat|\btips?\b|insight|resource|guide|article|useful|\bvalue\b|learn|best practice",
         "A thought on {topic}",
         "I kept thinking about {topic} at {firm}.",
-        "The mistake that we see most often is to start with the largest part. It is easier to take "
-        "one small part, watch it for a few weeks, and go on from what you learn.",
+        "The mistake that we see most often is to start with the largest part. It is easier to "
+        "take one small part, watch it for a few weeks, and go on from what you learn.",
         "Would it help if I sent you more on this?",
     ),
     Move(
@@ -63,8 +63,8 @@ _ALL = (
         r"introduc|welcome|\bfirst\b|thank|hello",
         "{topic} at {firm}",
         "Thank you for your interest.",
-        "One thought that may help in any case: write down what {topic} costs you today in hours or "
-        "money. It makes every later choice easier.",
+        "One thought that may help in any case: write down what {topic} costs you today in hours "
+        "or money. It makes every later choice easier.",
         "Would you have twenty minutes next week to talk about {topic}?",
     ),
     Move(

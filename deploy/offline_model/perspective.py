@@ -77,7 +77,7 @@ _FINITE = re.compile(
 )
 _BASE_VERBS = frozenset(
     """need want require seek hope plan try wish intend have use run spend struggle would could
-    cannot can't got tried lost received bought ordered saw found had don't""".split()
+    cannot can't got tried received bought ordered had don't""".split()
 )
 _ADVERBS = re.compile(
     r"^(?:just|currently|still|now|also|mainly|actively|really|only|simply)\s+", re.I
@@ -129,12 +129,15 @@ def _swapped(sentence: str, table: dict[str, str]) -> str:
 def lower_first(text: str) -> str:
     """Lower-cases the first letter of an ordinary word; names and acronyms keep theirs."""
     first = re.split(r"[\s'’]", text, maxsplit=1)[0]
-    ordinary = (
-        first.lower() in STOP or first.lower().endswith(("ing", "ed")) or first.lower() in _COMMON
-    )
-    if first[:1].isupper() and first[1:].islower() and ordinary:
+    if is_ordinary(first) and (first == "A" or first[1:].islower()):
         return text[:1].lower() + text[1:]
-    return "a" + text[1:] if first == "A" else text
+    return text
+
+
+def is_ordinary(word: str) -> bool:
+    """Whether a word is surely no name, so that it may lose its capital letter."""
+    low = re.split(r"['’]", word.lower())[0].strip(",.:;")
+    return low in STOP or low.endswith(("ing", "ed")) or low in _COMMON or word[:1].islower()
 
 
 _COMMON = frozenset(
@@ -177,15 +180,14 @@ def opening(sentence: str) -> str:
         return as_sentence(f"You mentioned that you {lower_first(rest)}")
     if first in _STATES:
         return as_sentence(f"You mentioned that you are {lower_first(rest)}")
-    if in_first_person(plain) and _FINITE.search(plain):
+    clause = _FINITE.search(plain) or (in_first_person(plain) and len(words) > 6)
+    if not is_ordinary(words[0]) or (not clause and ("," in plain or len(words) > 10)):
+        return f"You wrote: “{plain}.”"
+    if in_first_person(plain) and (clause or first in ("i", "we")):
         return as_sentence(f"You mentioned that {lower_first(rest)}")
-    if _FINITE.search(plain):
-        return as_sentence(f"I understand that {lower_first(to_you(plain))}")
-    if in_first_person(plain) and (len(words) > 6 or first in ("i", "we")):
-        return as_sentence(f"You mentioned that {lower_first(rest)}")
-    if len(words) <= 10:
-        return as_sentence(f"Thank you for telling us about {lower_first(rest)}")
-    return f"You wrote: “{plain}.”"
+    if clause:
+        return as_sentence(f"I understand that {lower_first(rest)}")
+    return as_sentence(f"Thank you for telling us about {lower_first(rest)}")
 
 
 def _first_word(sentence: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from deploy.offline_model.lexicon import units
-from deploy.offline_model.reading import Passage, Reading
+from deploy.offline_model.reading import Passage, Reading, is_report
 from deploy.offline_model.text import stems, weight
 
 _BOILER = re.compile(
@@ -28,6 +28,10 @@ _ORDERS = re.compile(
     r"|system prompt|you are (?:now|an? (?:ai|assistant))|\bas an ai\b|<\|?(?:im_"
     r"|system|assistant)",
     re.I,
+)
+_LISTING = re.compile(r"^[A-Z][\w /-]{1,30}: [^;]{1,60}(?:;|\.?$)")
+_ASIDE = re.compile(
+    r"^(?:not (?:available|stated|known|found)|unknown)\b|^the data also holds", re.I
 )
 _GREETING = re.compile(
     r"^(?:hi|hello|hey|dear|thanks|thank you|best|kind regards|regards|cheers"
@@ -102,6 +106,7 @@ def worth(text: str) -> float:
     value = 0.12 * len(ideas & _TOLD) + 0.1 * math.tanh(len(stems(text)) / 8)
     value += 0.1 if re.search(r"\d", text) else 0.0
     value -= 0.5 if _BOILER.search(text) else 0.0
+    value -= 0.8 if _LISTING.match(text) or _ASIDE.match(text) else 0.0
     value -= 0.3 if count > 60 else 0.0
     value -= 0.3 if text.endswith("?") else 0.0
     value -= 0.25 if text[:6].lower() == "please" else 0.0
@@ -154,7 +159,7 @@ def ranked(
     scored = []
     for number, passage in enumerate(_candidates(reading)):
         value = 1.5 * likeness(query, passage.text) + worth(passage.text)
-        value += 0.25 if passage.source == "user" else 0.0
+        value += 0.25 if passage.source == "user" and not is_report(passage.key) else 0.0
         value -= 0.15 * number / max(len(reading.passages), 1)
         if passage.text == skip:
             continue

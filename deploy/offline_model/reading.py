@@ -29,6 +29,7 @@ _SAYS_UNKNOWN = re.compile(
     r"|no information|missing)\b",
     re.I,
 )
+_ACCORDING = re.compile(r"^(?:from|according to) [\w ]{3,40}: (?=\S)", re.I)
 _SALUTATION = re.compile(
     r"^(?:hi|hello|hey|dear|good (?:morning|day|evening))(?: [\w.]+){0,3}[,!:]\s+(?=\S)", re.I
 )
@@ -127,7 +128,8 @@ class Reading:
                 self.take_sentence(one, fact.key, source)
 
     def take_sentence(self, sentence: str, key: str, source: str) -> None:
-        self.passages.append(Passage(_SALUTATION.sub("", sentence), key, source))
+        plain = _ACCORDING.sub("", _SALUTATION.sub("", sentence))
+        self.passages.append(Passage(plain, key, source))
 
     def texts(self) -> Iterable[str]:
         """All text values of the data, whole."""

@@ -107,6 +107,8 @@ def fact_phrases(reading: Reading, without: Iterable[str] = ()) -> list[tuple[st
 
 def _phrase(fact: Fact) -> str:
     key, value = plain_key(fact.key), fact.value
+    if fact.source != "user" and key in ("title", "url", "company name"):
+        return ""
     if value is None or value == "" or not key or _HIDDEN_KEYS.match(key):
         return ""
     if isinstance(value, bool):
@@ -114,7 +116,7 @@ def _phrase(fact: Fact) -> str:
     if isinstance(value, str):
         if len(value) > 60 or len(value.split()) > 5 or worth(value) < -1:
             return ""
-        return upper_first(f"{key}: {value}")
+        return upper_first(f"{key}: {' '.join(value.split())}")
     return upper_first(
         f"{key}: {value:,}" if isinstance(value, int) and abs(value) > 9_999 else f"{key}: {value}"
     )
@@ -166,9 +168,8 @@ def _facts_by_source(reading: Reading, who: Party, already: str) -> list[str]:
     listed = fact_phrases(reading, without=(who.name, who.title, who.company, who.website))
     found = []
     for source, group in groupby(listed, key=lambda one: one[0]):
-        phrases = [phrase for _, phrase in group if phrase.partition(": ")[2] not in already][
-            :MAX_REPORT_FACTS
-        ]
+        phrases = [phrase for _, phrase in group if not _is_told(phrase, already)]
+        phrases = phrases[:MAX_REPORT_FACTS]
         if phrases:
             head = "" if source == "user" else f"From {spoken(source)}: "
             found.append(f"{head}{'; '.join(phrases)}.")
@@ -180,6 +181,11 @@ _ANY_TOPIC = re.compile(
     r"|facts?|summary|person|help)\b",
     re.I,
 )
+
+
+def _is_told(phrase: str, already: str) -> bool:
+    value = phrase.partition(": ")[2]
+    return len(value.split()) > 1 and value in already
 
 
 _RELATION = re.compile(r"\b(?:history|relationship|dealings)\b|\bwith us\b", re.I)

@@ -192,17 +192,14 @@ def plain_key(key: str) -> str:
 
 
 _PHRASE_BREAK = re.compile(r"[^\w\s'’&/+#-]+|\s[-–—]\s")
-_WEAK_IN_PHRASE = frozenset(
-    """need want look plan replac mov migrat help try hop start us get mak like evaluat consider
-    currentli still soon next last year month week today tomorrow quarter first second third
-    explor option compar demo pric quote beginn ask tell writ send call contact say run go come
-    tak find build switch improv bring keep around within until least most quit really simpl
-    best better great possibl cannot find hav be interest compar choos reduc cut grow growth
-    spend lose expect must allow enabl hello hi dear thank regard hello unabl several everi sinc
-    be approv work let""".split()
-)
-
-
+_WEAK_WORDS = """need want look plan replace move migrate help try hope start get make like evaluate
+    consider current currently still soon next last year month week today tomorrow quarter first
+    second third explore option compare demo pricing price quote begin ask tell write send call
+    contact say run go come take find build switch improve bring keep around within until least most
+    quite really simple simply best better great possible cannot have be interest choose reduce cut
+    grow growth spend lose expect must allow enable hello hi dear thank thanks regards unable
+    several every since approve approved work let miss misses"""
+_WEAK_IN_PHRASE = frozenset(stem(word) for word in _WEAK_WORDS.split())
 _VERBS = frozenset(
     """report reports see sees reach reaches arrive arrives happen happens pass serves serve sells
     leak leaks fails fail follow follows breaks emit emits wants""".split()

@@ -79,7 +79,7 @@ def _worth_calling(reading: Reading, function: Mapping[str, Any]) -> bool:
     name = plain_key(str(function.get("name", "")).rpartition(".")[2])
     if _READS.search(name):
         return True
-    asked = reading.instruction_text
+    asked = "\n".join([reading.instruction_text, *reading.background])
     if str(function.get("name")) in asked or name in asked.lower():
         return True
     own = set(stems(name))
@@ -171,7 +171,9 @@ def _by_role(reading: Reading, name: str, told: str) -> str | None:
     if name == "domain" or re.search(r"\bdomain\b", name):
         return domain(reading) or ""
     if re.search(r"\b(?:url|website|web ?page|homepage|link|uri|page|site|address)\b", name):
-        known = of_format(reading, "uri", name, told) or who.website
+        known = of_format(reading, "uri", name, told)
+        if not known and re.search(r"site|home", name):
+            known = who.website
         if known or not re.search("address", name):
             return known or ""
     if re.search(r"\b(?:company|organi[sz]ation|account|employer|firm|business)(?: name)?$", name):

@@ -52,7 +52,7 @@ def complete(offline: OfflineModel, deadline_s: float = 10, **options: Any) -> A
     return using(offline.url, lambda model: model.complete(CALL, deadline_s), **options)
 
 
-def failure(offline: OfflineModel, deadline_s: float = 1, **options: Any) -> ModelFailure:
+def failure(offline: OfflineModel, deadline_s: float = 2, **options: Any) -> ModelFailure:
     with pytest.raises(ModelFailure) as error:
         complete(offline, deadline_s, **options)
     assert KEY not in str(error.value)
@@ -82,9 +82,9 @@ def test_what_passes_is_tried_again(offline: OfflineModel, kind: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "reason", "told"),
     [
-        ({"kind": "hang"}, "model_timeout", "gave no answer within 1 s"),
-        ({"kind": "hang_after_headers"}, "model_timeout", "gave no answer within 1 s"),
-        ({"kind": "slow", "delay_s": 9}, "model_timeout", "gave no answer within 1 s"),
+        ({"kind": "hang"}, "model_timeout", "gave no answer within 2 s"),
+        ({"kind": "hang_after_headers"}, "model_timeout", "gave no answer within 2 s"),
+        ({"kind": "slow", "delay_s": 9}, "model_timeout", "gave no answer within 2 s"),
         ({"kind": "server_error", "status": 503}, "model_unavailable", "HTTP 503"),
         ({"kind": "html"}, "model_unavailable", "answered text/html that is not JSON"),
         ({"kind": "broken_body"}, "model_unavailable", "application/json that is not JSON"),

@@ -13,13 +13,13 @@ from jsonschema import Draft202012Validator
 from deploy.offline_model.chat import RequestError, complete
 
 DATA = (
-    '{"name": "Ada Holm", "email": "ada@kestrel.example", "company": "Kestrel Parcel", "employees": 420,'
-    ' "website": "https://kestrel.example", "message": "We open a hub in May and must automate picking.'
-    ' The budget is approved. Our belts fail every week."}'
+    '{"name": "Ada Holm", "email": "ada@kestrel.example", "company": "Kestrel Parcel",'
+    ' "employees": 420, "website": "https://kestrel.example",'
+    ' "message": "We open a hub in May and must automate picking. The budget is approved."}'
 )
 NAMES = st.sampled_from(
-    """score summary reason email company title tags risk_level is_urgent body subject count items next_step
-    name website created_on amount priority questions id emails quote a b c""".split()
+    """score summary reason email company title tags risk_level is_urgent body subject count items
+    next_step name website created_on amount priority questions id emails quote a b c""".split()
 )
 TEXTS = st.sampled_from(
     [
@@ -271,8 +271,8 @@ def test_a_json_object_has_the_keys_that_the_prompt_names() -> None:
             "messages": [
                 {
                     "role": "user",
-                    "content": "Return a JSON object with the keys score (integer, 0-100), urgent (boolean) "
-                    f"and reason.\n\nTicket:\n{DATA}",
+                    "content": "Return a JSON object with the keys score (integer, 0-100), urgent "
+                    f"(boolean) and reason.\n\nTicket:\n{DATA}",
                 }
             ],
             "response_format": {"type": "json_object"},

@@ -1,10 +1,11 @@
-"""A script's text in, what it wrote to a real broker out: the MiniCluster for tests of the runner."""
+"""A script's text in, what it wrote to a real broker out: a MiniCluster for runner tests."""
 
 import json
 import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class TeamOfOne:
         self.sql_dir, self.name = folder / "sql", f"t{uuid.uuid4().hex[:8]}"
         (self.sql_dir / self.name).mkdir(parents=True)
         self.keyed: dict[str, Callable[..., KeyedFunction]] = {
-            name: (lambda function: lambda *_: function)(function)
-            for name, function in keyed.items()
+            name: partial(_constantly, function) for name, function in keyed.items()
         }
         self.servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 
@@ -89,7 +89,10 @@ class TeamOfOne:
         ensure_topics(self.servers, {self.topic(table): 2})
         produce_all(
             self.servers,
-            [NewRecord(self.topic(table), _bytes(k), _bytes(v), tuple(headers)) for k, v in records],
+            [
+                NewRecord(self.topic(table), _bytes(k), _bytes(v), tuple(headers))
+                for k, v in records
+            ],
         )
 
     def read(self, table: str) -> list[KafkaRecord]:
@@ -98,6 +101,10 @@ class TeamOfOne:
     def rows(self, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for record in self.read(table):
             yield (record.key or b"").decode(), json.loads(record.value or b"null")
+
+
+def _constantly(function: KeyedFunction, *_: Any) -> KeyedFunction:
+    return function
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -56,7 +56,12 @@ def dead_letters(team: TeamOfOne) -> list[tuple[bytes, bytes, dict[str, bytes]]]
 def test_every_kind_of_value_crosses_exactly_and_events_of_a_key_keep_their_order(
     team: TeamOfOne,
 ) -> None:
-    doc = {"name": "É\u200b", "tags": ["a", None], "price": "12.30", "seen_at": "2026-01-02T03:04:05.678Z"}
+    doc = {
+        "name": "É\u200b",
+        "tags": ["a", None],
+        "price": "12.30",
+        "seen_at": "2026-01-02T03:04:05.678Z",
+    }
     delays = [40, 1, 20, 2, 10]
     ordered = [(f"k{n % 3}", {"n": d + n, "doc": doc}) for n, d in enumerate(delays * 6)]
     team.send("numbers", ordered)
@@ -76,7 +81,9 @@ def test_a_failed_run_and_a_defect_become_dead_letters_and_the_job_goes_on(team:
     team.send("numbers", [("a", {"n": 666}), ("a", {"n": 777}), ("a", {"n": 1})])
     team.run()
     assert [row["n"] for _, row in team.rows("echoes")] == [1]
-    found = {h["dlq_reason"]: (key, json.loads(payload), h) for key, payload, h in dead_letters(team)}
+    found = {
+        h["dlq_reason"]: (key, json.loads(payload), h) for key, payload, h in dead_letters(team)
+    }
     assert set(found) == {b"number_of_the_beast", b"internal_error"}
     key, payload, headers = found[b"number_of_the_beast"]
     assert (key, payload["n"], headers["dlq_stage"]) == (b"a", 666, b"agent")

@@ -149,7 +149,7 @@ def test_a_lead_is_one_tree_from_first_event_to_mail(topics: Topics) -> None:
             "tool look_up_account",
             (
                 "lead_ingestion_output",
-                "lead_scoring: model m",
+                "lead_scoring: model",
                 "lead_scoring_output",
                 (
                     "leads_to_activate",
@@ -194,6 +194,23 @@ def test_a_dead_letter_hangs_below_its_run_and_its_next_attempt_below_it(topics:
     )
     shown = text([tree])
     assert "failed: refusal" in shown and "attempt 2" in shown and "\x1b" not in shown
+
+
+def test_each_attempt_of_an_event_has_its_own_calls(topics: Topics) -> None:
+    first = topics.put("incoming_leads", {"ce_id": b"e-1"})
+    again = topics.put("incoming_leads", {"ce_id": b"e-1", "attempt": b"2"}, at_ms=50)
+    for number, record in enumerate((first, again), 1):
+        run = topics.run(
+            topics.read(record),
+            "sdr.lead_ingestion.v",
+            attributes={"tidemill.attempt": str(number)},
+            started_at=number * 100,
+        )
+        topics.call(run, "tool_call", number * 100 + 1, **{"tool.name": f"tool_{number}"})
+    assert [shape(tree) for tree in topics.trees()] == [
+        ("incoming_leads  lead-1", ("sdr.lead_ingestion: researcher", f"tool tool_{n}"))
+        for n in (1, 2)
+    ]
 
 
 def test_an_event_that_was_delivered_twice_is_shown_once(topics: Topics) -> None:

@@ -85,7 +85,9 @@ def decode_record(record: Record, columns: Sequence[Column], now_ms: int) -> tup
     }
     try:
         return tuple(
-            decode(document.get(c.name), c.type, c.name) if c.source == "value" else sources[c.source]
+            decode(document.get(c.name), c.type, c.name)
+            if c.source == "value"
+            else sources[c.source]
             for c in columns
         )
     except TypeMismatch as mismatch:
@@ -136,7 +138,9 @@ def _document(value: bytes) -> dict[str, Any]:
     if not value:
         raise Rejected("empty", "the value is empty; expected a JSON object")
     if value[0] == 0 and len(value) > 5 and value[5:6] not in (b"\x00", b""):
-        raise Rejected("unknown_schema", "the value has a schema registry's magic byte; expected JSON")
+        raise Rejected(
+            "unknown_schema", "the value has a schema registry's magic byte; expected JSON"
+        )
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError as error:

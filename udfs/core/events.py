@@ -17,7 +17,7 @@ _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{
 
 
 def _joined(*parts: str | bytes) -> str:
-    """Parts as one name in which no two different lists of parts collide (lengths are written in)."""
+    """Parts as one name; no two different lists of parts collide, for lengths are written in."""
     raw = [p.encode("utf-8", "surrogatepass") if isinstance(p, str) else p for p in parts]
     digest = hashlib.sha256()
     for part in raw:
@@ -60,7 +60,7 @@ def text(headers: Mapping[str, bytes] | None, name: str) -> str | None:
 def attempt(headers: Mapping[str, bytes] | None) -> int:
     """How often this event was driven by hand: 1 for the first time; junk counts as 1."""
     value = text(headers, "attempt") or "1"
-    return int(value) if value.isascii() and value.isdigit() and 0 < int(value[:9]) else 1
+    return int(value) if value.isascii() and value.isdigit() and int(value[:9]) > 0 else 1
 
 
 def trace_context(headers: Mapping[str, bytes] | None) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Flink's type strings in, a small type tree out; JSON values in, checked Python values out and back.
+"""Flink's type strings in, a type tree out; JSON values in, checked Python values out and back.
 
 The tree is what the guarded source checks a record against, what a keyed function stores its
 pending rows by, and what an agent's reply becomes. It knows nothing of PyFlink: `udfs.flink_types`
@@ -38,7 +38,7 @@ class TypeMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Type:
-    """One Flink SQL type. `kind` is its root name; `fields` are a ROW's, `items` the others' parts."""
+    """One Flink SQL type. `kind` is its root; `fields` are a ROW's, `items` the others' parts."""
 
     kind: str
     nullable: bool = True

@@ -74,7 +74,7 @@ def said(**changes: Any) -> dict[str, Any]:
 
 
 DEAD: dict[str, tuple[list[Any], str, str]] = {
-    "31 timeout": (["hang"], "model_timeout", "gave no answer within 1 s"),
+    "31 timeout": (["hang"], "model_timeout", "gave no answer within 2 s"),
     "32 hang after headers": (["hang_after_headers"], "model_timeout", "gave no answer"),
     "33 Retry-After 30": ([{"kind": "rate_limited", "retry_after": 30}], "rate_limited", "429"),
     "33 Retry-After 1e9": ([{"kind": "rate_limited", "retry_after": "1e9"}], "rate_limited", "429"),
@@ -114,7 +114,7 @@ DEAD: dict[str, tuple[list[Any], str, str]] = {
 @pytest.mark.parametrize("fault", DEAD)
 def test_it_ends_with_its_reason(offline: OfflineModel, fault: str) -> None:
     faults, reason, told = DEAD[fault]
-    found = outcome(offline, faults, Limits(call_seconds=1))
+    found = outcome(offline, faults, Limits(call_seconds=2))
     assert found.reply is None
     assert found.failure is not None
     assert (found.failure.reason, told in found.failure.message) == (reason, True)
