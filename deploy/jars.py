@@ -240,13 +240,10 @@ def main(arguments: list[str]) -> int:
         if "--lock" in arguments:
             print(f"{LOCK.name}: {len(write_lock())} jars")
             return 0
-        with Progress(TextColumn("Java libraries"), BarColumn(), DownloadColumn()) as bar:
-            task = bar.add_task("", total=None, visible=False)
-            paths = fetch(
-                progress=lambda done, total: bar.update(
-                    task, completed=done, total=total, visible=True
-                )
-            )
+        columns = (TextColumn("Java libraries"), BarColumn(), DownloadColumn())
+        with Progress(*columns, disable=all(jar.is_present() for jar in locked())) as bar:
+            task = bar.add_task("", total=None)
+            paths = fetch(progress=lambda done, of: bar.update(task, completed=done, total=of))
         print(f"{len(paths)} jars in {cache_folder()}")
     except JarError as error:
         print(error, file=sys.stderr)

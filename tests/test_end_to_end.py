@@ -10,19 +10,22 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from connectors.kafka import read_all
+from connectors.kafka import KafkaRecord, read_all
 from connectors.settings import settings
 from deploy import stack as local_stack
+from jobs import balance
 from jobs.cluster import Cluster
 from jobs.fates import Fate
+from jobs.send import send
 from jobs.sql_dir import expand
 from jobs.submit import submit
+from jobs.team_topics import team_topics
 from tests.conftest import isolate
 
 LEADS = 12
@@ -76,8 +79,6 @@ def leads() -> list[dict[str, object]]:
 def test_every_lead_is_accounted_for_and_no_mail_is_sent_twice_though_workers_die(
     whole_stack: dict[str, str], tmp_path: Path
 ) -> None:
-    from jobs.send import send
-
     submit(expand(["sdr"]))
     file = tmp_path / "leads.jsonl"
     file.write_text("".join(json.dumps(lead) + "\n" for lead in leads()))
@@ -88,7 +89,7 @@ def test_every_lead_is_accounted_for_and_no_mail_is_sent_twice_though_workers_di
     kill(python_workers()[0])
     wait_for(lambda: topic_count("email_campaigns") > 0)
     kill(taskmanagers()[0])
-    wait_for(lambda: settled())
+    wait_for(settled)
     assert restarts(cluster) > restarts_before
 
     outcomes = [json.loads(r.value or b"") for r in records("sent_emails")]
@@ -97,7 +98,9 @@ def test_every_lead_is_accounted_for_and_no_mail_is_sent_twice_though_workers_di
     assert Counter(mails).most_common(1)[0][1] == 1, "a mail was sent twice"
     assert set(mails) == by_effect, "what was recorded is what was mailed"
     assert {row["status"] for row in outcomes} <= {"sent", "duplicate", "parked"}
-    assert balance()[Fate.IN_FLIGHT] == 0 if hasattr(Fate, "IN_FLIGHT") else True
+    found, certain = balance.settled(balance.Watch(team_topics("sdr")))
+    assert certain and not found.wrong
+    assert found.counts[Fate.IN_FLIGHT] == 0 and len(found.leads) == LEADS
 
 
 def sent_mails() -> list[str]:
@@ -109,7 +112,7 @@ def sent_mails() -> list[str]:
     return found
 
 
-def records(topic: str) -> list:
+def records(topic: str) -> list[KafkaRecord]:
     return list(read_all(os.environ["KAFKA_BOOTSTRAP_SERVERS"], [topic]))
 
 
@@ -128,16 +131,9 @@ def settled() -> bool:
     return len(scored) == LEADS and routed == set(campaigns) and wanted == done
 
 
-def balance() -> dict:
-    from jobs.balance import Watch
-    from jobs.team_topics import team_topics
-
-    return Watch(team_topics("sdr")).look().counts  # type: ignore[no-any-return]
-
-
-def wait_for(condition: object) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_S
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, "the team came to a halt"
         time.sleep(0.5)
 
