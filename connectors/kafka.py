@@ -11,11 +11,11 @@ value (a tombstone) is None and an empty one is b"", both ways.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -35,15 +35,20 @@ RETENTION_MS = 30 * 24 * 3600 * 1000
 ANSWER_S = 10.0
 STALLED_S = 30.0
 DELIVERY_S = 60.0
-# A topic that was just created has no leader for a moment, and clients learn of it a little later.
+# A topic that was just created has no leader for a moment, and a broker that was just started
+# coordinates no group.
 _PASSING = (
     ClientError.NOT_LEADER_FOR_PARTITION,
     ClientError.LEADER_NOT_AVAILABLE,
     ClientError.UNKNOWN_TOPIC_OR_PART,
     ClientError.FENCED_LEADER_EPOCH,
     ClientError.UNKNOWN_LEADER_EPOCH,
+    ClientError.NOT_COORDINATOR,
+    ClientError.COORDINATOR_NOT_AVAILABLE,
+    ClientError.COORDINATOR_LOAD_IN_PROGRESS,
 )
 
+T = TypeVar("T")
 Partition = tuple[str, int]
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -133,15 +138,38 @@ def end_offsets(servers: str, topics: Iterable[str]) -> dict[Partition, int]:
     ]
     if not wanted:
         return {}
-    deadline = time.monotonic() + ANSWER_S
-    while True:
+
+    def ends() -> dict[Partition, int]:
         futures: Mapping[Any, Future[Any]] = admin.list_offsets(
             dict.fromkeys(wanted, OffsetSpec.latest()),
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=ANSWER_S,
         )
+        return {(p.topic, p.partition): int(f.result().offset) for p, f in futures.items()}
+
+    return _asked(servers, ends)
+
+
+def committed_offsets(servers: str, group: str, topics: Iterable[str]) -> dict[Partition, int]:
+    """Where a consumer group goes on, for each partition; 0 where it has committed nothing."""
+    there = partitions(servers)
+    wanted = [TopicPartition(t, p) for t in dict.fromkeys(topics) for p in range(there.get(t, 0))]
+    if not wanted:
+        return {}
+    consumer = Consumer(_reading(servers) | {"group.id": group})
+    try:
+        found = _asked(servers, lambda: consumer.committed(wanted, timeout=ANSWER_S))
+    finally:
+        consumer.close()
+    return {(p.topic, p.partition): max(0, p.offset) for p in found}
+
+
+def _asked(servers: str, question: Callable[[], T]) -> T:
+    """The answer of a cluster that may be starting just now."""
+    deadline = time.monotonic() + ANSWER_S
+    while True:
         try:
-            return {(p.topic, p.partition): int(f.result().offset) for p, f in futures.items()}
+            return question()
         except KafkaException as error:
             if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                 words = _words(error)
@@ -149,22 +177,6 @@ def end_offsets(servers: str, topics: Iterable[str]) -> dict[Partition, int]:
                     f"Kafka at {servers} does not tell its offsets: {words}."
                 ) from error
         time.sleep(0.1)
-
-
-def committed_offsets(servers: str, group: str, topics: Iterable[str]) -> dict[Partition, int]:
-    """Where a consumer group goes on, for each partition; 0 where it has committed nothing."""
-    there = partitions(servers)
-    wanted = [TopicPartition(t, p) for t in dict.fromkeys(topics) for p in range(there.get(t, 0))]
-    consumer = Consumer(_reading(servers) | {"group.id": group})
-    try:
-        found = consumer.committed(wanted, timeout=ANSWER_S) if wanted else []
-    except KafkaException as error:
-        raise KafkaError(
-            f"Kafka at {servers} does not tell its offsets: {_words(error)}."
-        ) from error
-    finally:
-        consumer.close()
-    return {(p.topic, p.partition): max(0, p.offset) for p in found}
 
 
 def read_all(

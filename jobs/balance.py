@@ -27,9 +27,10 @@ from jobs.evidence import Fact, facts
 from jobs.fates import Balance, Fate, Measured, balance, flow
 from jobs.team_topics import TeamTopics, team_topics
 
-# Flink renews a metric every 10 s: what is missing for longer than this is missing.
-CERTAIN_S = 15.0
-PATIENCE_S = 60.0
+# A job's figures are right half a minute after it was restored, and Flink renews them every 10 s:
+# what is missing for longer than this is missing.
+CERTAIN_S = 45.0
+PATIENCE_S = 120.0
 PAUSE_S = 1.0
 LISTED = 20
 

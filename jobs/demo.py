@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from connectors.kafka import KafkaError
 from connectors.mongodb import bulk_upsert, client
 from connectors.settings import settings
 from deploy import commands, stack
@@ -31,10 +32,12 @@ from jobs.team_topics import require_external, team_topics
 TEAM = "sdr"
 # In the order in which a lead needs them; the job whose mails are not the first comes last.
 JOBS = ("lead_ingestion", "lead_scoring", "active_outreach", "send_email", "nurture_campaign")
-# A campaign's 7 days pass in a minute, unless TIDEMILL_CLOCK_SPEED says otherwise.
-CLOCK_SPEED = 7 * 86400 / 60
+# A campaign's days pass in a minute, unless TIDEMILL_CLOCK_SPEED says otherwise.
+CAMPAIGN_S = 7 * 86400
+CLOCK_SPEED = CAMPAIGN_S / 60
 BOUND_S = 300.0
-QUIET_S = 20.0
+SOON_S = 120.0  # campaigns that last longer than this are not waited for
+STUCK_S = 60.0  # before leads that are nowhere are believed to be; a fail-over takes 25 s
 LOOK_S = 1.0
 SILENCE_S = 30.0
 
@@ -106,8 +109,9 @@ def send_sample(leads: int | None) -> tuple[int, str]:
 def watch(progress: Progress, submission: Submission) -> tuple[Balance, bool]:
     """Look until all leads have come to their ends: the last look, and whether they have.
 
-    Leads that are nurtured for days are let go on when nothing else has moved for a while.
+    Campaigns are waited for where the clock is compressed, not where they take days.
     """
+    soon = CAMPAIGN_S / settings().clock_speed <= SOON_S
     begun = changed = answered = time.monotonic()
     before: object = None
     with progress:
@@ -116,7 +120,7 @@ def watch(progress: Progress, submission: Submission) -> tuple[Balance, bool]:
             submission.check()
             try:
                 found = progress.look()
-            except TidemillError:  # Flink is busy starting; when it stays silent, say so
+            except (TidemillError, KafkaError):  # busy starting; when it stays silent, say so
                 if now - answered > SILENCE_S:
                     raise
                 time.sleep(LOOK_S)
@@ -124,11 +128,12 @@ def watch(progress: Progress, submission: Submission) -> tuple[Balance, bool]:
             answered = now
             if (state := dict(found.counts)) != before:
                 before, changed = state, now
+            still_s = now - changed if submission.ended else 0.0
             moving = found.counts[Fate.IN_FLIGHT] + len(found.wrong)
-            quiet = now - changed > QUIET_S and submission.ended
-            if not moving and (not found.counts[Fate.NURTURING] or quiet):
+            nurturing = found.counts[Fate.NURTURING] if soon else 0
+            if not moving and not nurturing:
                 return found, True
-            if quiet and not found.counts[Fate.IN_FLIGHT]:
+            if still_s > STUCK_S and not found.counts[Fate.IN_FLIGHT]:
                 return found, True
             if now - begun > BOUND_S:
                 return found, False

@@ -42,7 +42,8 @@ class Progress:
         self, console: Console, watch: Watch, started: float, jobs: Mapping[str, str]
     ) -> None:
         self.console, self.watch, self.started, self.jobs = console, watch, started, jobs
-        self.first_mail_s: float | None = None
+        self.first_mail_s: float | None = None  # None too where there was one before
+        self._was_without = False
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._line, self._printed = "", 0.0
 
@@ -68,7 +69,9 @@ class Progress:
         """Look once more, and show it."""
         found = self.watch.look()
         stages = self.stages()
-        if stages["e-mails sent"] and self.first_mail_s is None:
+        if not stages["e-mails sent"]:
+            self._was_without = True
+        elif self._was_without and self.first_mail_s is None:
             self.first_mail_s = self.elapsed_s
         if self._live:
             self._live.update(self._table(stages, found), refresh=True)
@@ -132,6 +135,12 @@ def print_summary(console: Console, progress: Progress, found: Balance, ended: b
     if progress.first_mail_s is not None:
         first = f"The first e-mail was seen after {progress.first_mail_s:.0f} s"
         console.print(f"{first}; all of it took {progress.elapsed_s:.0f} s.", markup=False)
+    if found.repeats:
+        console.print(
+            f"{found.repeats} events had come in before, and have no second effect: "
+            "`tidemill up --fresh` begins anew.",
+            markup=False,
+        )
     if not ended:
         console.print("Not all leads have come to their end: watch on with `tidemill status sdr`.")
     if found.counts[Fate.NURTURING]:

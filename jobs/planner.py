@@ -16,7 +16,7 @@ from pyflink.table import StreamTableEnvironment
 from pyflink.util.java_utils import add_jars_to_context_class_loader, to_jarray
 
 from deploy.jars import flink_python_jar, jars
-from deploy.java import java_home
+from deploy.java import client_environment
 from jobs.errors import ScriptError, TidemillError
 from jobs.splitter import Statement
 
@@ -36,7 +36,7 @@ def environments(
     Under `flink run` it is the client's own: that process says where the job goes. The `local`
     cluster has the connectors on its class path, so nothing is uploaded to it.
     """
-    os.environ.setdefault("JAVA_HOME", str(java_home()))
+    os.environ.update(client_environment())
     configuration = Configuration()
     urls = [path.as_uri() for path in jars()]
     if local:

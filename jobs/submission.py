@@ -108,9 +108,9 @@ def start_java() -> None:
     """Start the client's Java, which takes six seconds that otherwise would come later."""
     from pyflink.java_gateway import get_gateway
 
-    from deploy.java import java_home
+    from deploy.java import client_environment
 
-    os.environ.setdefault("JAVA_HOME", str(java_home()))
+    os.environ.update(client_environment())
     get_gateway()
 
 

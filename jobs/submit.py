@@ -27,8 +27,7 @@ def quiet(_name: str, _event: str) -> None:
 
 def use_stack_environment() -> None:
     """Take the addresses of the local stack for what the user has not set."""
-    for name, value in stack.environment().items():
-        os.environ.setdefault(name, value)
+    os.environ.update(stack.environment())
 
 
 def prepare_topics(job: Job) -> None:

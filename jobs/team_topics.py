@@ -100,6 +100,11 @@ class TeamTopics:
 def team_topics(team: str) -> TeamTopics:
     """What the files of a team say. Raises TidemillError and ScriptError."""
     folder, variables = sql_dir(), dict(os.environ)
+    if not variables.get("KAFKA_BOOTSTRAP_SERVERS"):
+        raise TidemillError(
+            "KAFKA_BOOTSTRAP_SERVERS is not set, and no local stack runs",
+            "run `tidemill up`, or set it to your own brokers",
+        )
     tables = load_tables(folder, team, variables)
     scripts = [load_script(folder, f"{team}/{job}", variables) for job in job_names(folder, team)]
     return TeamTopics(team, declared_topics(tables), scripts)

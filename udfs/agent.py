@@ -49,6 +49,7 @@ async def model_and_journal(loop: WorkerLoop) -> tuple[Any, Any]:
     """The worker process's one model client and one journal."""
     from connectors.journal import MongoJournal
     from connectors.model import OpenAIModel
+    from connectors.settings import settings
 
     async def model() -> OpenAIModel:
         found = OpenAIModel.from_settings()
@@ -58,7 +59,12 @@ async def model_and_journal(loop: WorkerLoop) -> tuple[Any, Any]:
     async def journal() -> MongoJournal:
         return MongoJournal.from_settings()
 
-    return await loop.shared("model", model), await loop.shared("journal", journal)
+    # By address: on a MiniCluster one process serves job after job, and services may have moved.
+    where = settings()
+    return (
+        await loop.shared(f"model {where.openai_base_url} {where.openai_model}", model),
+        await loop.shared(f"journal {where.mongodb_uri} {where.mongodb_database}", journal),
+    )
 
 
 class RunAgent(KeyedFunction):

@@ -271,7 +271,7 @@ def plain(reading: Reading) -> str:
         return report(reading, asked, long=False)
     if _ASKS_REPORT.search(asked):
         return report(reading, asked)
-    if not reading.passages and not reading.facts:
+    if not reading.facts and all(len(one.text.split()) < 3 for one in reading.passages):
         return "I answer from the text that I am given, and this request holds none."
     return answer(reading, asked) if asked else report(reading, "", long=False)
 

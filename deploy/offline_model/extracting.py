@@ -47,6 +47,9 @@ _SIGNED = re.compile(
 _I_AM = re.compile(
     r"\b(?:I am|I'm|my name is|this is) ((?:[A-Z][\w'’-]+ ?){1,3})(?=,|\.| from| at| and|$)"
 )
+_TO_WHOM = re.compile(
+    r"\bto ([A-Z][\w'’-]+(?: [A-Z][\w'’-]+){1,2})(?: (?:from|at|of) ([A-Z][\w&.-]*(?: [A-Z][\w&.-]*)*))?"
+)
 _FROM_COMPANY = re.compile(r"\b(?:from|at|for|with) ((?:[A-Z][\w&.-]*)(?: (?:[A-Z][\w&-]*|&))*)")
 _IS_TITLE = re.compile(
     r"\b(?:I am|I'm)(?: the| an?)? ((?:[A-Za-z/&-]+ ){0,4}?(?:manager|director"
@@ -138,6 +141,8 @@ def _party(reading: Reading) -> Party:
         if not found[role]:
             match = next((m for text in prose if (m := pattern.search(text))), None)
             found[role] = match.group(1).strip(" .,") if match else ""
+    if not found["name"] and (told := _TO_WHOM.search(reading.instruction_text[:4_000])):
+        found["name"], found["company"] = told.group(1), found["company"] or told.group(2) or ""
     if not found["email"]:
         found["email"] = next(formatted(reading, "email"), "")
     return Party(**found)
@@ -252,13 +257,12 @@ def _name_fit(key: str, name: str) -> float:
     return 0.35 * len(ours & theirs) / len(ours | theirs)
 
 
-_VAGUE = frozenset(
-    {"nam", "name", "type", "text", "value", "id", "number", "date", "titl", "title"}
-)
+_VAGUE = frozenset(stem(w) for w in "name type text value id number date title".split())
+_SHORT_NAMES = {"no": "number", "nr": "number", "num": "number", "qty": "quantity", "tel": "phone"}
 
 
 def _name_stems(key: str) -> tuple[str, ...]:
-    return tuple(stem(word) for word in words(key) if word not in STOP)
+    return tuple(stem(_SHORT_NAMES.get(word, word)) for word in words(key) if word not in STOP)
 
 
 def best_fact(reading: Reading, name: str, description: str, least: float = 0.6) -> Fact | None:

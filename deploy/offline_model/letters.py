@@ -20,6 +20,7 @@ from deploy.offline_model.reporting import fits_words, topic_of, wanted_count
 from deploy.offline_model.text import key_phrases, plain_key, shorten, weight
 
 _WISH = re.compile(r"\b(?:want|need|plan|replace|looking for|would like|must|hope)\w*", re.I)
+_ABOUT = re.compile(r"\b(?:about|regarding|concerning) ([^.\n]{4,80})")
 _GERUND = re.compile(r"\w+ing")
 _POINTS = re.compile(r"\bpoints?\b|highlights?|hooks?\b")
 _NOT_TOPICS = frozenset(
@@ -87,11 +88,13 @@ class Letter:
         return topic_of(self.reading, self.asked, self.number)
 
     def _their_subject(self) -> str:
+        """The subject of what they wrote, or what the instructions say that the letter is about."""
         for key in ("subject", "topic"):
             for fact in self.reading.by_key.get(key, ()):
                 if fact.source == "user" and isinstance(fact.value, str):
                     return fact.value
-        return ""
+        told = _ABOUT.search(self.reading.instruction_text[:6_000])
+        return told.group(1) if told and not self.taken_up else ""
 
     def _phrases(self) -> list[str]:
         """Key phrases of what letters take up: longer ones, and those of wishes, first."""

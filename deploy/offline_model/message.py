@@ -155,6 +155,8 @@ class MessageReader:
             if not instruction:
                 self.found.system_pairs.append((block.key, block.text))
             return
+        if block.key.lower() in ("question", "query"):
+            self.found.question = block.text
         self.structured = True
         self.section = self.section or "data"
         self.found.take_text(block.text.strip("\"'"), (block.key,), self.source)

@@ -68,6 +68,22 @@ _ALL = (
         "Would you have twenty minutes next week to talk about {topic}?",
     ),
     Move(
+        "decline",
+        r"reject|declin|turn(?:ing)? (?:them )?down|regret",
+        "Your application",
+        "Thank you for your interest, and for the time that you took.",
+        "",
+        "We are sorry that we cannot take this further now, and wish you all the best.",
+    ),
+    Move(
+        "inform",
+        r"inform|notif|announc|update|about|regarding|confirm",
+        "{topic}",
+        "I am writing to you about {topic}.",
+        "",
+        "Please let me know if you have any question.",
+    ),
+    Move(
         "reply",
         r"support|customer service|help ?desk|ticket|complaint|service agent"
         r"|reply to the (?:customer|message|ticket)",
@@ -78,15 +94,23 @@ _ALL = (
     ),
 )
 MOVES = {move.name: move for move in _ALL}
-_OF_A_SERIES = [move for move in _ALL if move.name != "reply"]
+_SINGLE_ONLY = ("reply", "decline", "inform")
+_OF_A_SERIES = [move for move in _ALL if move.name not in _SINGLE_ONLY]
+_OUTREACH = re.compile(
+    r"sales|outreach|lead\b|leads\b|prospect|first call|meeting|marketing|partnership|win\b|invite"
+    r"|first (?:e-?mail|message)",
+    re.I,
+)
 _USUAL_ORDER = ("introduce", "educate", "invite", "proof")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 def single(about: str) -> Move:
     """What a letter that stands alone is for."""
-    reply = MOVES["reply"]
-    return reply if re.search(reply.words, about, re.I) else MOVES["introduce"]
+    for name in ("decline", "reply"):
+        if re.search(MOVES[name].words, about, re.I):
+            return MOVES[name]
+    return MOVES["introduce"] if _OUTREACH.search(about) else MOVES["inform"]
 
 
 def of_series(lines: Iterable[str], about: str, number: int, total: int) -> Move:

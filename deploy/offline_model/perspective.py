@@ -144,7 +144,7 @@ _COMMON = frozenset(
     """need want require looking current new several many some all please currently today last next
     every our company customers users people data project migration migrate team budget no there
     since replace replacement moving cannot unable interested evaluation request question
-    problem issue help support""".split()
+    problem help support""".split()
 )
 
 

@@ -53,6 +53,7 @@ _TOLD = frozenset(
     }
 )
 ENOUGH_PASSAGES = 400
+VAGUE_QUERY = 0.2  # where nothing is much like the query, what stands first tells most
 
 
 @lru_cache(maxsize=8_192)
@@ -132,7 +133,7 @@ _ASKS_GOOD = re.compile(
 )
 _ASKS_BAD = re.compile(
     r"\b(?:red flags?|risks?|weakness|cons\b|concerns?|negatives?|warning|downsides?"
-    r"|disadvantages?|speaks? against|problems?|issues?|objections?|threats?)",
+    r"|disadvantages?|speaks? against|problems?|objections?|threats?)",
     re.I,
 )
 
@@ -156,15 +157,17 @@ def ranked(
 ) -> list[Passage]:
     """The best passages for a query, none like another; with `lean`, only good or bad news."""
     seen = [stem_set(text) for text in without]
+    among = [
+        (number, passage, likeness(query, passage.text))
+        for number, passage in enumerate(_candidates(reading))
+        if passage.text != skip and not (lean and leaning(passage.text) * lean <= 0)
+    ]
+    vague = max((like for _, _, like in among), default=0.0) < VAGUE_QUERY
+    late = (0.6 if vague else 0.15) / max(len(reading.passages), 1)
     scored = []
-    for number, passage in enumerate(_candidates(reading)):
-        value = 1.5 * likeness(query, passage.text) + worth(passage.text)
+    for number, passage, like in among:
+        value = 1.5 * like + worth(passage.text) - late * number
         value += 0.25 if passage.source == "user" and not is_report(passage.key) else 0.0
-        value -= 0.15 * number / max(len(reading.passages), 1)
-        if passage.text == skip:
-            continue
-        if lean and leaning(passage.text) * lean <= 0:
-            continue
         if value > least:
             scored.append((-value, number, passage))
     scored.sort(key=lambda one: one[:2])

@@ -298,7 +298,9 @@ def because(reading: Reading, verdicts: Iterable[str], asked: str) -> str:
 def answer(reading: Reading, question: str, most: int = 4) -> str:
     """The passages and facts of the data that answer a question, as a paragraph."""
     near = ranked(reading, question, most, skip=reading.question)
-    best = [one for one in near if likeness(question, one.text) > 0.12]
+    likes = {one.text: likeness(question, one.text) for one in near}
+    enough = max(0.12, 0.6 * max(likes.values(), default=0.0))
+    best = [one for one in near if likes[one.text] >= enough]
     told = [as_sentence(one.text) for one in in_order(reading, best)]
     facts = [phrase for _, phrase in fact_phrases(reading) if likeness(question, phrase) > 0.25]
     if facts:

@@ -202,6 +202,7 @@ _WEAK_WORDS = """need want look plan replace move migrate help try hope start ge
 _WEAK_IN_PHRASE = frozenset(stem(word) for word in _WEAK_WORDS.split())
 _VERBS = frozenset(
     """report reports see sees reach reaches arrive arrives happen happens pass serves serve sells
+    leads builds holds maps studied studies built crossed launch launches
     leak leaks fails fail follow follows breaks emit emits wants""".split()
 )
 
@@ -229,7 +230,8 @@ def _runs(text: str) -> Iterator[list[str]]:
             low = word.lower()
             weak = not word or low in STOP or low in NEGATORS or low.replace("'", "’") != low
             weak = weak or low in _VERBS
-            if weak or stem(low) in _WEAK_IN_PHRASE or low.isdigit() or len(word) > 30:
+            weak = weak or (low.isdigit() and not (run and run[-1][0].isupper()))
+            if weak or stem(low) in _WEAK_IN_PHRASE or len(word) > 30:
                 if run:
                     yield run
                 run = []

@@ -24,7 +24,7 @@ from deploy.offline_model.reporting import (
     wanted_count,
 )
 from deploy.offline_model.schema import Schema, nullable
-from deploy.offline_model.text import key_phrases, plain_key
+from deploy.offline_model.text import key_phrases, plain_key, shorten
 
 _REASON = re.compile(
     r"\b(?:reason(?:ing)?|rationale|justification|explanation|why|because|motivation|evidence)\b"
@@ -46,6 +46,11 @@ _ACTION = re.compile(
 _TOPIC = re.compile(
     r"\b(?:topic|theme|keyword|tag|title|headline|subject|label|name|product|feature"
     r"|area|category|type|kind)\b"
+)
+_KEYWORD = re.compile(r"\b(?:topic|theme|keyword|tag|category|type|kind|area)\b")
+_TELLING = re.compile(
+    r"\b(?:text|point|sentence|fact|detail|item|content|description|summary|title|task|step|action"
+    r"|name|question|answer|reason|finding|claim|quote|body|message|note|headline|idea|what|value)\b"
 )
 _PARTY = {
     "name": (
@@ -171,13 +176,17 @@ def _task(reading: Reading) -> str:
 
 
 def _turn(reading: Reading, place: Place, asked: str) -> str:
-    """A text for one item of a list: each turn takes another passage."""
-    if _TOPIC.search(plain_key(place.name)):
+    """A text for one item of a list: each turn is about another passage."""
+    name = plain_key(place.name)
+    if _KEYWORD.search(name):
         return topic_of(reading, asked, place.number)
-    chosen = ranked(reading, asked, 1, without=place.used, least=-1.0)
+    if not _TELLING.search(name) and len(place.description.split()) < 4:
+        return ""
+    chosen = ranked(reading, "", place.number + 1, least=-1.0)[place.number :]
     if not chosen:
-        return topic_of(reading, asked, place.number)
-    place.used.append(chosen[0].text)
+        return ""
+    if _TOPIC.search(name) or _ACTION.search(name):
+        return shorten(chosen[0].text, 80).rstrip(".")
     return as_sentence(chosen[0].text)
 
 
