@@ -44,19 +44,23 @@ def test_all(names: Sequence[str], *, update: bool, report: Report) -> bool:
     """Run the tests of these scripts, or of all. Returns whether every one agrees."""
     teams = sorted(e.name for e in sql_dir().iterdir() if e.joinpath("tables.sql").is_file())
     agreed = True
-    for name in expand(names or teams):
-        folder = Path(str(sql_dir())) / Path(name).parent / "tests" / Path(name).name
-        if not folder.is_dir():
-            report(name, f"no tests: put <topic>.jsonl into sql/{name.replace('/', '/tests/')}/")
-            continue
-        with _services():
-            agreed = GoldenTest(name, folder, report).run(update=update) and agreed
+    with _services():
+        for name in expand(names or teams):
+            folder = Path(str(sql_dir())) / Path(name).parent / "tests" / Path(name).name
+            if folder.is_dir():
+                agreed = GoldenTest(name, folder, report).run(update=update) and agreed
+            else:
+                hint = f"put <topic>.jsonl into sql/{name.replace('/', '/tests/')}/"
+                report(name, f"no tests: {hint}")
     return agreed
 
 
 @contextlib.contextmanager
 def _services() -> Iterator[None]:
-    """A MongoDB, a mail sink and an offline model of the test's own, on free ports."""
+    """A MongoDB, a mail sink and an offline model of the tests' own, on free ports.
+
+    Once for all scripts: PyFlink's workers see the environment as it was when its JVM started.
+    """
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="tidemill-test-", ignore_cleanup_errors=True) as home:
         for name in _USER:
@@ -103,9 +107,11 @@ class GoldenTest:
         from connectors.mongodb import client, load_jsonl
         from connectors.settings import settings
 
-        for path in sorted((self.folder / "mongodb").glob("*.jsonl")):
-            with client() as mongo:
-                load_jsonl(mongo[settings().mongodb_database][path.stem], path, "_id")
+        with client() as mongo:
+            database = settings().mongodb_database
+            mongo.drop_database(database)
+            for path in sorted((self.folder / "mongodb").glob("*.jsonl")):
+                load_jsonl(mongo[database][path.stem], path, "_id")
 
     def _written(self, how: str) -> dict[str, list[Row]]:
         with tempfile.TemporaryDirectory(

@@ -34,8 +34,9 @@ class AiComplete(ScalarFunction):
         self._model, self._journal = self._loop.call(model_and_journal(self._loop))
 
     def close(self) -> None:
-        if hasattr(self, "_loop"):
-            self._loop.release()
+        loop, self._loop = getattr(self, "_loop", None), None
+        if loop:
+            loop.release()
 
     def eval(self, agents: Any, inputs: Any, events: Any) -> Any:
         import pandas

@@ -115,12 +115,13 @@ class Continuation(KeyedProcessFunction):
         self._headers_at = [name for name, _ in self.columns].index("headers")
         self._open_metrics(runtime_context)
         self._tasks = Tasks()
-        self._loop = WorkerLoop.acquire()
+        loop = WorkerLoop.acquire()
         try:
-            self._loop.call(self.function.open(self._loop), timeout_s=120)
+            loop.call(self.function.open(loop), timeout_s=120)
         except BaseException:
-            self._loop.release()
+            loop.release()
             raise
+        self._loop: WorkerLoop | None = loop
 
     def _open_metrics(self, runtime_context: RuntimeContext) -> None:
         group = runtime_context.get_metrics_group()
@@ -134,9 +135,10 @@ class Continuation(KeyedProcessFunction):
         group.gauge("scheduled", lambda: sum(s.scheduled for s in self._slots.values()))
 
     def close(self) -> None:
-        if hasattr(self, "_loop"):
-            self._loop.call(self._shut())
-            self._loop.release()
+        loop, self._loop = getattr(self, "_loop", None), None  # PyFlink may close twice
+        if loop:
+            loop.call(self._shut())
+            loop.release()
 
     async def _shut(self) -> None:
         if self.function.finish_on_close_s:

@@ -29,7 +29,7 @@ def _places(feature: str) -> tuple[tuple[int, float], ...]:
 
 
 def _features(text: str) -> Iterable[tuple[str, float]]:
-    for unit in units(text, negation=False):
+    for unit in units(text):
         for stem in unit.stems:
             heavy = weight(stem)
             yield f"w:{stem}", heavy

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from deploy.offline_model.lexicon import Idea, Unit, units
 from deploy.offline_model.text import stem, stems, weight, words
@@ -46,7 +45,7 @@ class Evidence:
 
     def add(self, text: str, trust: float = 1.0) -> None:
         """Counts a text; `trust` below 1 for words that merely name a field."""
-        for unit in _units(text):
+        for unit in units(text):
             words_seen, ideas_seen = (
                 (self.denied, self.ideas_denied) if unit.denied else (self.said, self.ideas_said)
             )
@@ -108,7 +107,7 @@ class Evidence:
     def text(self, text: str) -> float:
         """Weighted mean support for the words of a text, -0.6 to 1."""
         total = found = 0.0
-        for unit in _units_plain(text):
+        for unit in units(text):
             heavy = max(weight(one) for one in unit.stems)
             total += heavy
             found += heavy * self.unit(unit)
@@ -141,16 +140,6 @@ class Evidence:
             reverse=True,
         )
         return 1 - math.prod(1 - 0.85 * one for one in graves[:4])
-
-
-@lru_cache(maxsize=4_096)
-def _units(text: str) -> tuple[Unit, ...]:
-    return tuple(units(text))
-
-
-@lru_cache(maxsize=4_096)
-def _units_plain(text: str) -> tuple[Unit, ...]:
-    return tuple(units(text, negation=False))
 
 
 def numbers(text: str, key: str = "") -> Iterable[Number]:

@@ -48,7 +48,8 @@ _I_AM = re.compile(
     r"\b(?:I am|I'm|my name is|this is) ((?:[A-Z][\w'’-]+ ?){1,3})(?=,|\.| from| at| and|$)"
 )
 _TO_WHOM = re.compile(
-    r"\bto ([A-Z][\w'’-]+(?: [A-Z][\w'’-]+){1,2})(?: (?:from|at|of) ([A-Z][\w&.-]*(?: [A-Z][\w&.-]*)*))?"
+    r"\bto ([A-Z][\w'’-]+(?: [A-Z][\w'’-]+){1,2})"
+    r"(?: (?:from|at|of) ([A-Z][\w&.-]*(?: [A-Z][\w&.-]*)*))?"
 )
 _FROM_COMPANY = re.compile(r"\b(?:from|at|for|with) ((?:[A-Z][\w&.-]*)(?: (?:[A-Z][\w&-]*|&))*)")
 _IS_TITLE = re.compile(

@@ -170,10 +170,12 @@ class Judge:
         if values:
             best, mean = max(values), sum(values) / len(values)
             value = 0.8 * best + 0.2 * mean if one.any_ else 0.4 * best + 0.6 * mean
+        if bound and one.any_:
+            return max(value, 0.9 * max(bound)) if max(bound) > 0 or values else -1.0
         if bound:
-            if min(bound) < 0 and not one.any_:
+            if min(bound) < 0:
                 return -1.0
-            value = max(value, 0.0) + 0.8 * max(bound) if values else 0.9 * max(bound)
+            value = max(value, 0.0) + 0.8 if values else 0.9
         return value
 
     def _clause(self, clause: Clause, shared: Mapping[str, int]) -> float:
@@ -294,7 +296,7 @@ class Judge:
         return max(by_name, 0.5 * by_name + 0.5 * by_description) > 0.4
 
     def _mean(self, text: str) -> float:
-        values = [self.evidence.unit(unit) for unit in units(text, negation=False)]
+        values = [self.evidence.unit(unit) for unit in units(text)]
         return sum(values) / len(values) if values else 0.0
 
 
@@ -331,7 +333,7 @@ def _is_rest(label: str, criteria: Sequence[Criterion]) -> bool:
 
 def _is_bad_news(label: str) -> bool:
     """A label such as "spam", which holds only where something speaks for it."""
-    named = units(label.replace("_", " "), negation=False)
+    named = units(label.replace("_", " "))
     return any(idea.polarity < 0 for unit in named for idea in unit.ideas)
 
 

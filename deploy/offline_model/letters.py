@@ -132,6 +132,8 @@ class Letter:
     def subject(self) -> str:
         topic = re.sub(r"^re:\s*", "", self.topic, flags=re.I)
         firm, name, pattern = self.who.company, self.who.first_name, self.move.subject
+        if "{topic}" not in pattern:
+            return pattern
         if not topic:
             pattern = f"A question about {firm}" if firm else "Your message"
             return pattern if self.number == 0 else f"{pattern} ({self.number + 1})"
@@ -167,7 +169,7 @@ class Letter:
     def _first_paragraph(self) -> str:
         texts = self.taken_up if self.total == 1 else self.taken_up[self.number :]
         theirs = [told for told in map(opening, texts) if told]
-        if not theirs and self.who.company and self.number == 0:
+        if not theirs and self.who.company and self.move.name == "introduce":
             theirs = [f"I am writing to you because of your work at {self.who.company}."]
         theirs = theirs[: 2 if self.total == 1 else 1]
         for again, instead in (

@@ -63,7 +63,6 @@ class Unit:
     stems: tuple[str, ...]
     ideas: tuple[Idea, ...]
     denied: bool = False
-    position: int = 0
 
 
 Cues = dict[tuple[str, ...], tuple[Idea, ...]]
@@ -110,40 +109,39 @@ def _idea(head: str) -> Idea:
     return Idea(match.group(1), polarity, gravity)
 
 
-def units(text: str, negation: bool = True) -> Iterator[Unit]:
+@lru_cache(maxsize=8_192)
+def units(text: str) -> tuple[Unit, ...]:
     """The telling words and known phrases of a text, longest phrases first, with denial marked."""
-    position = 0
+    found: list[Unit] = []
     for scope in _SCOPE_END.split(text):
-        if not scope or scope.isspace():
-            continue
-        raw = words(scope)
-        yield from _scope_units(raw, position, negation)
-        yield from _formed_units(scope, position, negation)
-        position += len(raw) + 1
+        if scope and not scope.isspace():
+            found.extend(_scope_units(words(scope)))
+            found.extend(_formed_units(scope))
+    return tuple(found)
 
 
-def _scope_units(raw: list[str], offset: int, negation: bool) -> Iterator[Unit]:
+def _scope_units(raw: list[str]) -> Iterator[Unit]:
     table = cues()
     stemmed = [stem(word) for word in raw]
     denied_until = -1
     at = 0
     while at < len(raw):
         size, ideas = _longest_cue(table, stemmed, at)
-        denied = negation and at <= denied_until
+        denied = at <= denied_until
         if size > 1 or raw[at] not in STOP or ideas:
             if raw[at] not in NEGATORS or size > 1:
-                yield Unit(tuple(stemmed[at : at + size]), ideas, denied, offset + at)
+                yield Unit(tuple(stemmed[at : at + size]), ideas, denied)
         if raw[at] in NEGATORS and size == 1 and raw[at + 1 : at + 2] != ["only"]:
             denied_until = at + _SCOPE_WORDS
         at += size
 
 
-def _formed_units(scope: str, offset: int, negation: bool) -> Iterator[Unit]:
+def _formed_units(scope: str) -> Iterator[Unit]:
     for name, form in _FORMS:
         match = form.search(scope)
         if match is not None:
-            denied = negation and not NEGATORS.isdisjoint(words(scope[: match.start()])[-3:])
-            yield Unit((f"@{name}",), (_named(name),), denied, offset)
+            denied = not NEGATORS.isdisjoint(words(scope[: match.start()])[-3:])
+            yield Unit((f"@{name}",), (_named(name),), denied)
 
 
 def _longest_cue(table: Cues, stemmed: list[str], at: int) -> tuple[int, tuple[Idea, ...]]:
@@ -158,4 +156,4 @@ def _longest_cue(table: Cues, stemmed: list[str], at: int) -> tuple[int, tuple[I
 @lru_cache(maxsize=4_096)
 def ideas_of(text: str) -> frozenset[str]:
     """Names of the ideas that a short text speaks of."""
-    return frozenset(idea.name for unit in units(text, negation=False) for idea in unit.ideas)
+    return frozenset(idea.name for unit in units(text) for idea in unit.ideas)

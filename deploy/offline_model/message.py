@@ -48,6 +48,11 @@ _INSTRUCTION_HEADS = re.compile(
     r"|what to|persona|must|should|do not|never|always|important|when |e-?mails?$|process|meaning",
     re.I,
 )
+_INSTRUCTION_KEYS = re.compile(
+    r"instruct|rule|rubric|criteri|^tasks?$|guideline|^output|format$|^tone$|^style$|constraint|scoring"
+    r"|important|^notes?$|must|do not|never|always|^goal$|^language$",
+    re.I,
+)
 _DATA_HEADS = re.compile(
     r"^(?:the |this |incoming |new |current )?(?:lead|ticket|input|data|context"
     r"|message|customer|incident"
@@ -135,58 +140,69 @@ class MessageReader:
             self.section = "data"
 
     def _pair(self, block: Block) -> None:
-        key_words = block.key.lower().split()
-        instruction = (
-            self.section == "instructions"
-            or block.key.lower() in self.labels
-            or key_words[0] in IMPERATIVES
-            or _INSTRUCTION_HEADS.search(block.key)
-            or any(label in block.text.lower() for label in self.labels if len(label) > 3)
-            and self.section != "data"
-        )
-        if self.section != "data" and _DATA_VERB.match(block.key) and len(block.text.split()) > 4:
-            if not self._names_label(block.text):
-                self.found.instructions.append(f"{block.key}.")
-                self.unmarked.extend(sentences(block.text))
-                return
-        inside_data = self.section == "data" and (self.tagged or self.role == "tool")
-        if not inside_data and (instruction or (self.role == "system" and self.section != "data")):
+        sealed = self.section == "data" and (self.tagged or self.role == "tool")
+        if not sealed and self._sets_a_task_on(block):
+            self.found.instructions.append(f"{block.key}.")
+            self.unmarked.extend(sentences(block.text))
+            return
+        instruction = not sealed and self._is_instruction_pair(block)
+        if instruction or (self.role == "system" and self.section != "data"):
             self.found.instructions.append(f"{block.key}: {block.text}")
             if not instruction:
                 self.found.system_pairs.append((block.key, block.text))
             return
+        self.structured = True
         if block.key.lower() in ("question", "query"):
             self.found.question = block.text
-        self.structured = True
+            return
         self.section = self.section or "data"
         self.found.take_text(block.text.strip("\"'"), (block.key,), self.source)
 
+    def _sets_a_task_on(self, block: Block) -> bool:
+        """ "Summarise: The council met …": a task, and the text that it is for."""
+        long = len(block.text.split()) > 4 and not self._names_label(block.text)
+        return self.section != "data" and long and _DATA_VERB.match(block.key) is not None
+
+    def _is_instruction_pair(self, block: Block) -> bool:
+        if block.key.lower() in self.labels:
+            return True
+        if self.section == "data":
+            return False
+        heads = _INSTRUCTION_HEADS if self.role == "system" else _INSTRUCTION_KEYS
+        return (
+            self.section == "instructions"
+            or block.key.split()[0].lower() in IMPERATIVES
+            or heads.search(block.key) is not None
+            or self._names_label(block.text)
+        )
+
     def _prose(self, block: Block) -> None:
         line = block.text.strip()
-        leaves_data = (
-            self.after_gap and _TASK.match(line) and self.role != "tool" and not self.tagged
-        )
+        own = self.role != "tool" and not self.tagged
+        leaves_data = own and self.after_gap and _TASK.match(line) is not None
         if self.section == "data" and not leaves_data:
             self._data(line)
         elif self.section == "instructions" and not (self.after_gap and self.role == "user"):
             self.found.instructions.append(line)
         else:
-            if leaves_data:
-                self.section = ""
-            bullet = line[:1] in "-*•" or line[:1].isdigit()
-            parts = sentences(line)
-            if len(parts) > 1 and self._names_label(parts[0]):
-                parts = [line]
-            for one in parts:
-                if self.role != "system" and self._may_be_theirs(one):
-                    self.unmarked.append(one)
-                    self.doubtful.add(one)
-                elif self._is_instruction(one) or (bullet and self.section == "instructions"):
-                    self.found.instructions.append(one)
-                elif self.role == "system":
-                    self.found.background.append(one)
-                else:
-                    self.unmarked.append(one)
+            self.section = "" if leaves_data else self.section
+            self._free_prose(line)
+
+    def _free_prose(self, line: str) -> None:
+        """Prose in no section: orders are instructions, the rest is settled at the end."""
+        parts = sentences(line)
+        if len(parts) > 1 and any(self._names_label(one) for one in parts):
+            parts = [line]
+        for one in parts:
+            if self.role != "system" and self._may_be_theirs(one):
+                self.unmarked.append(one)
+                self.doubtful.add(one)
+            elif self._is_instruction(one):
+                self.found.instructions.append(one)
+            elif self.role == "system":
+                self.found.background.append(one)
+            else:
+                self.unmarked.append(one)
 
     def _data(self, line: str) -> None:
         if len(self.found.passages) < MAX_SENTENCES:
@@ -210,15 +226,15 @@ class MessageReader:
 
     def _names_label(self, text: str) -> bool:
         low = text.lower()
-        return any(len(label) > 3 and label in low for label in self.labels)
+        head = low.partition(":")[0].strip("-*• \"'`")
+        return head in self.labels or any(len(one) > 3 and one in low for one in self.labels)
 
     def _settle(self) -> None:
         """Prose that nothing marked: background beside structured data, else the data itself."""
         if self.structured or self.tools_spoke:
             for one in self.unmarked:
-                (self.found.instructions if one in self.doubtful else self.found.background).append(
-                    one
-                )
+                asked = one in self.doubtful
+                (self.found.instructions if asked else self.found.background).append(one)
             return
         for one in self.unmarked:
             if one.endswith("?"):

@@ -59,7 +59,7 @@ VAGUE_QUERY = 0.2  # where nothing is much like the query, what stands first tel
 @lru_cache(maxsize=8_192)
 def _holds(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """Stems and ideas of a passage."""
-    found = tuple(units(text, negation=False))
+    found = units(text)
     own = frozenset(one for unit in found for one in unit.stems)
     return own, frozenset(idea.name for unit in found for idea in unit.ideas)
 
@@ -72,7 +72,7 @@ def _query(text: str) -> tuple[tuple[frozenset[str], frozenset[str], float], ...
             frozenset(idea.name for idea in unit.ideas),
             max(weight(one) for one in unit.stems),
         )
-        for unit in units(text[:2_000], negation=False)
+        for unit in units(text[:2_000])
     )[:80]
 
 

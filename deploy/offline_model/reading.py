@@ -30,6 +30,8 @@ _SAYS_UNKNOWN = re.compile(
     re.I,
 )
 _ACCORDING = re.compile(r"^(?:from|according to) [\w ]{3,40}: (?=\S)", re.I)
+_YES = frozenset({"yes", "true"})
+_NO = frozenset({"no", "none", "false", "0", "n/a", "nil", "never"})
 _SALUTATION = re.compile(
     r"^(?:hi|hello|hey|dear|good (?:morning|day|evening))(?: [\w.]+){0,3}[,!:]\s+(?=\S)", re.I
 )
@@ -145,6 +147,9 @@ def is_report(key: str) -> bool:
 def _count_fact(found: Evidence, fact: Fact) -> None:
     key = plain_key(fact.key)
     value = fact.value
+    if isinstance(value, str) and (low := value.strip().lower()) in _YES | _NO:
+        found.add_numbers(value, key)
+        value = low in _YES
     if value is False:
         found.add(f"no {key}")
     elif value is True:

@@ -25,6 +25,7 @@ _COMPARISONS = tuple(
         (rf"(?:>=|≥|\bat least|\bminimum(?: of)?|\bno less than|\bfrom)\s*{NUMBER}", "least"),
         (rf"(?:>|\bover|\b{_MORE} than|\babove|\bexceed\w*)\s*[$€£]?{NUMBER}", "above"),
         (rf"(?:<=|≤|\bat most|\bmaximum(?: of)?|\bno more than|\bup to)\s*[$€£]?{NUMBER}", "most"),
+        (rf"\bwithin\s*{NUMBER}", "most"),
         (rf"(?:<|\bbelow|\bunder|\b{_LESS} than)\s*[$€£]?{NUMBER}", "below"),
         (rf"{NUMBER}\s*(?:\+|(?:\w+ )?(?:or|and) {_MORE})", "least"),
         (rf"{NUMBER}\s*(?:\w+ )?(?:or|and) {_LESS}", "most"),
@@ -116,9 +117,7 @@ def criterion(text: str) -> Criterion:
 
 def _clause(piece: str, negative: bool) -> Clause | None:
     conditions, remaining = [], piece
-    set_phrases = [
-        u for u in units(piece, negation=False) if len(u.stems) > 1 and NEGATORS & set(u.stems)
-    ]
+    set_phrases = [u for u in units(piece) if len(u.stems) > 1 and NEGATORS & set(u.stems)]
     if set_phrases:
         negative = False
     for pattern, kind in _COMPARISONS:
@@ -128,8 +127,7 @@ def _clause(piece: str, negative: bool) -> Clause | None:
     words_left = tuple(
         unit
         for unit in units(
-            _SCORE_WORD.sub(" ", remaining if set_phrases else _NEGATIVE.sub(" ", remaining)),
-            negation=False,
+            _SCORE_WORD.sub(" ", remaining if set_phrases else _NEGATIVE.sub(" ", remaining))
         )
         if not unit.stems[0].isdigit()
     )
@@ -203,7 +201,8 @@ def _same_words(one: str, other: str) -> bool:
 
 def _label_pattern(label: str) -> re.Pattern[str]:
     body = r"[\s_-]+".join(re.escape(word) for word in re.split(r"[\s_-]+", label) if word)
-    return re.compile(rf"(?<![\w-]){body}(?![\w-])", re.IGNORECASE)
+    flags = re.NOFLAG if label.isupper() and len(label) <= 3 else re.IGNORECASE  # IT is not "it"
+    return re.compile(rf"(?<![\w-]){body}(?![\w-])", flags)
 
 
 _BEFORE = re.compile(

@@ -125,3 +125,13 @@ def test_where_all_stands_in_the_system_message_its_lines_are_the_data() -> None
         ]
     )
     assert facts(found) == {"Name": "Ann", "Company": "Kestrel"}
+
+
+def test_a_field_whose_name_sounds_like_an_instruction_stays_a_fact() -> None:
+    found = reading("Score the lead.\n\nRole: CTO\nStatus: open\nOutput: 40 units\nLevel: senior")
+    assert facts(found) == {
+        "Role": "CTO",
+        "Status": "open",
+        "Output": "40 units",
+        "Level": "senior",
+    }

@@ -26,7 +26,7 @@ CREATE TABLE orders (          -- a comment, with (parentheses and, a comma
   headers MAP<STRING, BYTES> METADATA,
   PRIMARY KEY (`order id`) NOT ENFORCED
 ) COMMENT 'External: a shop'
-WITH ('topic' = 'shop-orders', 'connector' = 'upsert-kafka-is-overwritten', 'key.fields' = 'order id')
+WITH ('topic' = 'shop-orders', 'key.fields' = 'order id')
 LIKE base (OVERWRITING OPTIONS);
 CREATE TABLE copies WITH ('topic' = 'copies', 'connector' = 'kafka') LIKE orders;
 CREATE TABLE stored (id STRING, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'mongodb');
@@ -34,9 +34,7 @@ CREATE TABLE stored (id STRING, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector'
 
 
 def test_columns_keys_and_topics_are_read() -> None:
-    found = declared_topics(
-        read_tables(TABLES.replace("upsert-kafka-is-overwritten", "kafka"), "t", {})
-    )
+    found = declared_topics(read_tables(TABLES, "t", {}))
     assert list(found) == ["orders", "copies"]
     orders = found["orders"]
     assert (orders.name, orders.key, orders.external) == ("shop-orders", "order id", True)
