@@ -181,9 +181,13 @@ def main() -> None:
 
 
 def _tell(error: Exception) -> None:
+    from connectors.kafka import KafkaError
+    from connectors.mongodb import MongoError
     from udfs.core.definition import DefinitionError
 
-    known = isinstance(error, TidemillError | DefinitionError | StackError)
+    known = isinstance(
+        error, TidemillError | DefinitionError | StackError | KafkaError | MongoError
+    )
     sentence = str(error) if known else f"{type(error).__name__}: {str(error)[:500]}"
     advice = "" if known else "\nThis is a defect, or a service's fault: --debug shows all of it."
     Console(stderr=True, highlight=False, soft_wrap=True).print(

@@ -35,8 +35,12 @@ class SideStreams:
     traces: DataStream | None = None
 
 
-def slot_labels(slots: int) -> list[int]:
-    """For each slot the smallest number that Flink puts in the middle of its key groups."""
+def slot_labels(slots: int) -> list[tuple[int, float]]:
+    """For each slot the smallest number that Flink puts in the middle of its key groups.
+
+    With it the place of that key group among all, from 0 to 1: times the parallelism, cut to a
+    whole number, it is the index of the subtask (Flink's computeOperatorIndexForKeyGroup).
+    """
     jvm = get_gateway().jvm
     assignment = jvm.org.apache.flink.runtime.state.KeyGroupRangeAssignment
     wanted = [(2 * slot + 1) * MAX_PARALLELISM // (2 * slots) for slot in range(slots)]
@@ -47,7 +51,7 @@ def slot_labels(slots: int) -> list[int]:
         key.setField(0, label)
         found.setdefault(assignment.assignToKeyGroup(key, MAX_PARALLELISM), label)
         label += 1
-    return [found[group] for group in wanted]
+    return [(found[group], group / MAX_PARALLELISM) for group in wanted]
 
 
 def partition_key(columns: Columns, names: Sequence[str]) -> Callable[[Sequence[Any]], str]:
@@ -79,11 +83,11 @@ def keyed_view(
 
     def slotted(row: Row) -> Row:
         text = key(row)
-        label = labels[zlib.crc32(text.encode("utf-8", "surrogatepass")) % len(labels)]
-        return Row(label, text, *row)
+        slot = zlib.crc32(text.encode("utf-8", "surrogatepass")) % len(labels)
+        return Row(labels[slot][0], text, *row)
 
     result = row_type([*columns, *own])
-    operator = Continuation(function, columns, job, f"{job}.{call.view_name}")
+    operator = Continuation(function, columns, job, f"{job}.{call.view_name}", labels)
     view = (
         environment.to_data_stream(environment.from_path(f"`{call.input_view}`"))
         .map(slotted, output_type=Types.ROW_NAMED(names, types))

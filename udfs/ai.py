@@ -30,13 +30,13 @@ class AiComplete(ScalarFunction):
         return False
 
     def open(self, function_context: FunctionContext) -> None:
-        self._loop = WorkerLoop.acquire()
+        self._loop, self._is_open = WorkerLoop.acquire(), True
         self._model, self._journal = self._loop.call(model_and_journal(self._loop))
 
     def close(self) -> None:
-        loop, self._loop = getattr(self, "_loop", None), None
-        if loop:
-            loop.release()
+        if getattr(self, "_is_open", False):  # PyFlink may close twice, or what did not open
+            self._is_open = False
+            self._loop.release()
 
     def eval(self, agents: Any, inputs: Any, events: Any) -> Any:
         import pandas

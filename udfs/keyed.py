@@ -16,7 +16,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -35,6 +35,7 @@ from udfs.loop import Tasks, WorkerLoop
 from udfs.side_outputs import dead_letter, dead_letters_tag, trace, traces_tag
 
 HARVEST_MS = 5
+WATCH_MS = 5_000
 PAUSE_S = 0.02
 END_OF_TIME_MS = 2**63 - 2
 Columns = Sequence[tuple[str, Type]]
@@ -95,8 +96,17 @@ class KeyedFunction(ABC):
 class Continuation(KeyedProcessFunction):
     """Runs a KeyedFunction under slots. Input: slot, partition key, then the view's columns."""
 
-    def __init__(self, function: KeyedFunction, columns: Columns, job: str, step: str) -> None:
+    def __init__(
+        self,
+        function: KeyedFunction,
+        columns: Columns,
+        job: str,
+        step: str,
+        labels: Sequence[tuple[int, float]],
+    ) -> None:
+        """`labels` are the slots' Flink keys, each with its place among all key groups, 0 to 1."""
         self.function, self.columns, self.job, self.step = function, list(columns), job, step
+        self.labels = list(labels)
         function.job, function.step = job, step
         self._times = {name for name, t in columns if t.kind == "TIMESTAMP_LTZ"}
 
@@ -104,6 +114,11 @@ class Continuation(KeyedProcessFunction):
         self._state = runtime_context.get_map_state(
             MapStateDescriptor("slot", Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
         )
+        self._backend = runtime_context._keyed_state_backend
+        subtasks = runtime_context.get_number_of_parallel_subtasks()
+        mine = runtime_context.get_index_of_this_subtask()
+        self._own = [label for label, place in self.labels if int(place * subtasks) == mine]
+        self._awake = False
         self._slots: dict[Any, Slot] = {}
         self._done: dict[Any, deque[tuple[int, Result]]] = {}
         self._started = self._finished = 0
@@ -121,7 +136,7 @@ class Continuation(KeyedProcessFunction):
         except BaseException:
             loop.release()
             raise
-        self._loop: WorkerLoop | None = loop
+        self._loop, self._is_open = loop, True
 
     def _open_metrics(self, runtime_context: RuntimeContext) -> None:
         group = runtime_context.get_metrics_group()
@@ -135,10 +150,10 @@ class Continuation(KeyedProcessFunction):
         group.gauge("scheduled", lambda: sum(s.scheduled for s in self._slots.values()))
 
     def close(self) -> None:
-        loop, self._loop = getattr(self, "_loop", None), None  # PyFlink may close twice
-        if loop:
-            loop.call(self._shut())
-            loop.release()
+        if getattr(self, "_is_open", False):  # PyFlink may close twice, or what did not open
+            self._is_open = False
+            self._loop.call(self._shut())
+            self._loop.release()
 
     async def _shut(self) -> None:
         if self.function.finish_on_close_s:
@@ -148,7 +163,8 @@ class Continuation(KeyedProcessFunction):
         await self._tasks.close()
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        slot = self._slot(ctx)
+        yield from self._wake(ctx)
+        slot = self._slot(ctx.get_current_key(), ctx)
         now_ms = int(time.time() * 1000)
         key, given = value[1], self._from_flink(list(value)[2:])
         headers = given[self._headers_at] or {}
@@ -166,20 +182,39 @@ class Continuation(KeyedProcessFunction):
             yield self._dead_letter(entry, "id_conflict", message)
         else:
             slot.add(key, row, headers, now_ms, given)
-        yield from self._advance(slot, ctx)
+        yield from self._advance(slot, ctx.get_current_key(), ctx)
         if sum(s.ready for s in self._slots.values()) > self.function.queued:
             time.sleep(PAUSE_S)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
-        slot = self._slot(ctx)
+        yield from self._wake(ctx)
         if timestamp >= END_OF_TIME_MS:
-            yield from self._drain(slot, ctx)
+            yield from self._each(self._drain, ctx)
             return
-        slot.timer_at_ms = None
-        yield from self._advance(slot, ctx)
+        slot = self._slot(ctx.get_current_key(), ctx)
+        if slot.timer_at_ms is not None and timestamp >= slot.timer_at_ms:
+            slot.timer_at_ms = None
+        yield from self._advance(slot, ctx.get_current_key(), ctx)
 
-    def _slot(self, ctx: Any) -> Slot:
-        label = ctx.get_current_key()
+    def _wake(self, ctx: Any) -> Iterator[Any]:
+        """At the first call after a start, go on with every slot of this subtask.
+
+        PyFlink registers the timers of the bundle that a barrier ends only after the snapshot, so
+        a restored slot may have work and no timer. Any call at all must wake it.
+        """
+        if not self._awake:
+            self._awake = True
+            yield from self._each(self._advance, ctx)
+
+    def _each(self, step: Callable[[Slot, Any, Any], Iterator[Any]], ctx: Any) -> Iterator[Any]:
+        """Do a step for each slot of this subtask, under the slot's key."""
+        current = self._backend.get_current_key()
+        for label in self._own:
+            self._backend.set_current_key(Row(label))
+            yield from step(self._slot(label, ctx), label, ctx)
+        self._backend.set_current_key(current)
+
+    def _slot(self, label: Any, ctx: Any) -> Slot:
         slot = self._slots.get(label)
         if slot is None:
             function = self.function
@@ -188,9 +223,9 @@ class Continuation(KeyedProcessFunction):
             ctx.timer_service().register_event_time_timer(END_OF_TIME_MS)
         return slot
 
-    def _advance(self, slot: Slot, ctx: Any) -> Iterator[Any]:
-        yield from self._harvest(slot, ctx.get_current_key())
-        self._start(slot, ctx.get_current_key())
+    def _advance(self, slot: Slot, label: Any, ctx: Any) -> Iterator[Any]:
+        yield from self._harvest(slot, label)
+        self._start(slot, label)
         self._set_timer(slot, ctx)
 
     def _start(self, slot: Slot, label: Any, *, all_due: bool = False) -> None:
@@ -266,6 +301,7 @@ class Continuation(KeyedProcessFunction):
 
     def _set_timer(self, slot: Slot, ctx: Any) -> None:
         now_ms = ctx.timer_service().current_processing_time()
+        self._watch(slot, now_ms, ctx)
         if slot.in_flight or slot.ready:
             due_ms = now_ms + HARVEST_MS
         elif slot.next_due_ms is not None:
@@ -276,9 +312,19 @@ class Continuation(KeyedProcessFunction):
             ctx.timer_service().register_processing_time_timer(due_ms)
             slot.timer_at_ms = due_ms
 
-    def _drain(self, slot: Slot, ctx: Any) -> Iterator[Any]:
+    def _watch(self, slot: Slot, now_ms: int, ctx: Any) -> None:
+        """While a slot holds events, keep two timers ahead, set in different bundles.
+
+        The one that a snapshot misses (see `_wake`) is never the only one.
+        """
+        window = now_ms // WATCH_MS
+        if slot.pending and slot.watched_window != window:
+            slot.watched_window = window
+            for ahead in (1, 2):
+                ctx.timer_service().register_processing_time_timer((window + ahead) * WATCH_MS)
+
+    def _drain(self, slot: Slot, label: Any, ctx: Any) -> Iterator[Any]:
         """Bounded input has ended: finish what this slot holds, scheduled events too."""
-        label = ctx.get_current_key()
         while slot.pending:
             self._start(slot, label, all_due=True)
             yield from self._harvest(slot, label)

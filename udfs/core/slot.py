@@ -79,6 +79,7 @@ class Slot:
     memory_policy: MemoryPolicy | None = None
     seen_per_generation: int = SEEN_PER_GENERATION
     timer_at_ms: int | None = None
+    watched_window: int = -1
     in_flight: int = 0
     pending: dict[int, Entry] = field(default_factory=dict)
     _queues: dict[str, deque[int]] = field(default_factory=dict)
