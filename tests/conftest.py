@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from deploy.java import JavaError, client_environment
 from deploy.parts import PARTS
 from deploy.record import LOCAL_ADDRESSES
 
+ROOT = Path(__file__).parent.parent
+STARTED_WITH: dict[str, str] = {}
 SWITCHES = ("TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED", "TIDEMILL_TRACE_CONTENT")
 
 
@@ -22,10 +26,37 @@ def pytest_configure() -> None:
         os.environ.update(client_environment())
     except JavaError:
         pass  # most tests need none; the others say so
+    STARTED_WITH.update(os.environ)
+
+
+def tidemill(
+    *arguments: str, environment: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person does, in a process of its own.
+
+    Its environment is the one that this process was started with: a Python worker that a
+    MiniCluster ran in this process has written its own variables over `os.environ`.
+    """
+    started_with = {k: v for k, v in STARTED_WITH.items() if not k.startswith("TIDEMILL_")}
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.cli", *arguments],
+        env={**started_with, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
 
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """A home of its own, free ports, and none of the user's services."""
+    """A home of its own, free ports, and none of the user's services.
+
+    Nor what a MiniCluster's Python worker has left behind: a cluster that is started with it would
+    run its workers in this process.
+    """
+    for name in set(os.environ) - set(STARTED_WITH):
+        if not name.startswith("PYTEST_"):
+            patch.delenv(name)
     patch.setenv("TIDEMILL_HOME", str(home))
     for part in PARTS.values():
         patch.setenv(part.port_variable, "0")
