@@ -39,7 +39,7 @@ from jobs.topics import sink_name
 from udfs.core.types import Type
 from udfs.flink_types import data_type
 from udfs.functions import functions
-from udfs.keyed import BadCall
+from udfs.keyed_function import BadCall
 from udfs.keyed_functions import KEYED_FUNCTIONS
 from udfs.side_outputs import DEAD_LETTER_ROW, TRACE_ROW
 

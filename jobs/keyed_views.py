@@ -20,7 +20,8 @@ from jobs.script import KeyedCall
 from jobs.tables import view_columns
 from udfs.core.types import Type, plain, row_type
 from udfs.flink_types import data_type, from_flink, type_information
-from udfs.keyed import BadCall, Columns, Continuation, KeyedFunction
+from udfs.keyed import Continuation
+from udfs.keyed_function import BadCall, Columns, KeyedFunction
 from udfs.side_outputs import dead_letters_tag, traces_tag
 
 SLOTS = 8

@@ -14,10 +14,11 @@ from udfs.core.definition import AgentDefinition
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.tool import resolve_tools
 from udfs.core.types import Type, parse_type
-from udfs.keyed import BadCall, Columns, KeyedFunction, Result
-from udfs.loop import WorkerLoop
+from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result
 
 if TYPE_CHECKING:
+    from connectors.journal import MongoJournal
+    from connectors.model import OpenAIModel
     from udfs.keyed_functions import Definitions
 
 COUNTERS = ("model_calls", "journal_hits", "tool_calls", "input_tokens", "output_tokens")
@@ -45,26 +46,14 @@ def request(
     )
 
 
-async def model_and_journal(loop: WorkerLoop) -> tuple[Any, Any]:
-    """The worker process's one model client and one journal."""
+def model_and_journal() -> tuple["OpenAIModel", "MongoJournal"]:
+    """Clients of the running event loop, by the environment's settings. `aclose()` both."""
     from connectors.journal import MongoJournal
     from connectors.model import OpenAIModel
-    from connectors.settings import settings
 
-    async def model() -> OpenAIModel:
-        found = OpenAIModel.from_settings()
-        found.open()
-        return found
-
-    async def journal() -> MongoJournal:
-        return MongoJournal.from_settings()
-
-    # By address: on a MiniCluster one process serves job after job, and services may have moved.
-    where = settings()
-    return (
-        await loop.shared(f"model {where.openai_base_url} {where.openai_model}", model),
-        await loop.shared(f"journal {where.mongodb_uri} {where.mongodb_database}", journal),
-    )
+    model = OpenAIModel.from_settings()
+    model.open()
+    return model, MongoJournal.from_settings()
 
 
 class RunAgent(KeyedFunction):
@@ -103,12 +92,16 @@ class RunAgent(KeyedFunction):
     def output_columns(self) -> list[tuple[str, Type]]:
         return reply_columns(self.definition)
 
-    async def open(self, loop: WorkerLoop) -> None:
+    async def open(self) -> None:
         from connectors.settings import settings
 
         self._tools = resolve_tools(self.definition)
-        self._model, self._journal = await model_and_journal(loop)
+        self._model, self._journal = model_and_journal()
         self._trace_content = settings().trace_content
+
+    async def close(self) -> None:
+        await self._journal.aclose()
+        await self._model.aclose()
 
     async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
         row = {name: value for name, value in entry.row.items() if name not in self.times}

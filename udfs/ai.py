@@ -17,7 +17,7 @@ from udfs.core.agent_loop import complete_rows
 from udfs.core.definition import AgentDefinition
 from udfs.core.types import decode, row_type
 from udfs.flink_types import data_type, to_flink
-from udfs.loop import WorkerLoop
+from udfs.loop import LoopThread
 
 
 class AiComplete(ScalarFunction):
@@ -30,13 +30,18 @@ class AiComplete(ScalarFunction):
         return False
 
     def open(self, function_context: FunctionContext) -> None:
-        self._loop, self._is_open = WorkerLoop.acquire(), True
-        self._model, self._journal = self._loop.call(model_and_journal(self._loop))
+        self._loop, self._is_open = LoopThread(), True
+        self._model, self._journal = self._loop.call(self._clients())
+
+    async def _clients(self) -> tuple[Any, Any]:
+        return model_and_journal()
 
     def close(self) -> None:
         if getattr(self, "_is_open", False):  # PyFlink may close twice, or what did not open
             self._is_open = False
-            self._loop.release()
+            self._loop.call(self._journal.aclose())
+            self._loop.call(self._model.aclose())
+            self._loop.close()
 
     def eval(self, agents: Any, inputs: Any, events: Any) -> Any:
         import pandas

@@ -7,6 +7,7 @@ from typing import Any
 from pyflink.datastream import ProcessFunction
 from pyflink.datastream.functions import RuntimeContext
 
+from udfs import worker_process
 from udfs.core.decode import Column, Record, Rejected, decode_record
 from udfs.core.types import row_type
 from udfs.flink_types import to_flink
@@ -24,6 +25,7 @@ class Decode(ProcessFunction):
         self.topic, self.columns, self.job = topic, list(columns), job
 
     def open(self, runtime_context: RuntimeContext) -> None:
+        worker_process.prepare()
         self._dead_letters = dead_letters_tag()
         self._to_flink = to_flink(row_type([(c.name, c.type) for c in self.columns]))
         metrics = runtime_context.get_metrics_group()

@@ -16,8 +16,7 @@ from udfs.core.outbox import Outbox
 from udfs.core.slot import Entry
 from udfs.core.spans import Span
 from udfs.core.types import Type, parse_type
-from udfs.keyed import BadCall, Columns, KeyedFunction, Result
-from udfs.loop import WorkerLoop
+from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -45,7 +44,7 @@ class SendEmail(KeyedFunction):
 
     stage: ClassVar[str] = "effect"
     concurrency = LEDGER_INTENTS
-    finish_on_close_s = 30.0
+    finish_s = 30.0
     counters: ClassVar[Sequence[str]] = ("sent", "duplicate", "opted_out", "parked")
 
     def __init__(self, clock_speed: float) -> None:
@@ -72,7 +71,7 @@ class SendEmail(KeyedFunction):
     def output_columns(self) -> list[tuple[str, Type]]:
         return [(name, parse_type(declared)) for name, declared in GIVES.items()]
 
-    async def open(self, loop: WorkerLoop) -> None:
+    async def open(self) -> None:
         from connectors.clock import SystemClock
         from connectors.ledger import MongoLedger, new_owner
         from connectors.mongodb import shared_database
@@ -87,8 +86,10 @@ class SendEmail(KeyedFunction):
         self._mailer = SmtpSender(url.get_secret_value(), settings().mail_from)
         self._outbox = Outbox(ledger, self._mailer, SystemClock(), new_owner(self.job))
 
-    async def close(self) -> None:
+    async def finish(self) -> None:
         await self._outbox.drain()
+
+    async def close(self) -> None:
         await self._mailer.aclose()
 
     def due_ms(self, entry: Entry) -> int:

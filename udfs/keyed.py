@@ -1,96 +1,38 @@
 """Events of one keyed view in, finished runs out: the operator under every keyed function.
 
-A continuation: `process_element` stores the event in keyed state, hands it to the asyncio loop of
-the worker process and returns. Whoever is called next, an element or the slot's timer, emits what
+A continuation: `process_element` stores the event in keyed state, hands it to the function's own
+process (`udfs.run_process`) and returns. Whoever is called next, an element or a timer, emits what
 has finished. A slow run therefore holds no bundle, no checkpoint and no other event; a restore
 starts again what was unfinished, and the journal or the ledger answers what was done since.
-
-    KeyedFunction     what a function is: its columns, its limits, and `run(entry) -> Result`
-    Continuation      the Flink operator: slots, timers, dedupe, metrics, side outputs
 """
 
-import asyncio
-import contextlib
 import hashlib
 import json
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction
 from pyflink.datastream.functions import RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor
 
+from udfs import worker_process
 from udfs.core import events
 from udfs.core.decode import MAX_VALUE_BYTES
-from udfs.core.slot import Entry, MemoryPolicy, Slot
-from udfs.core.spans import Span
-from udfs.core.types import Type, decode, plain, row_type
+from udfs.core.slot import Entry, Slot
+from udfs.core.types import decode, plain, row_type
 from udfs.flink_types import from_flink, to_flink
-from udfs.loop import Tasks, WorkerLoop
+from udfs.keyed_function import Columns, KeyedFunction, Result
+from udfs.runs import Runs
 from udfs.side_outputs import dead_letter, dead_letters_tag, trace, traces_tag
 
 HARVEST_MS = 5
 WATCH_MS = 5_000
 PAUSE_S = 0.02
 END_OF_TIME_MS = 2**63 - 2
-Columns = Sequence[tuple[str, Type]]
-
-
-class BadCall(ValueError):
-    """A call that a script should not have made. `argument` names the place in the call."""
-
-    def __init__(self, argument: str, what: str, expected: str | None = None) -> None:
-        self.argument, self.what, self.expected = argument, what, expected
-        super().__init__(what)
-
-
-@dataclass
-class Result:
-    """What one run came to: own output columns as plain values, or a failure, never both."""
-
-    values: dict[str, Any] | None = None
-    reason: str | None = None
-    message: str = ""
-    spans: Sequence[Span] = ()
-    remember: dict[str, Any] | None = None
-    counts: dict[str, int] = field(default_factory=dict)
-
-
-class KeyedFunction(ABC):
-    """A function in process-table-function form. Made on the client, sent with the job graph."""
-
-    stage: ClassVar[str] = "agent"
-    job: str = ""
-    step: str = ""
-    concurrency: int = 64
-    queued: int = 1000
-    memory_policy: MemoryPolicy | None = None
-    finish_on_close_s: float = 0.0
-    counters: ClassVar[Sequence[str]] = ()
-
-    @abstractmethod
-    def output_columns(self) -> Columns:
-        """The columns that the function adds to those of its input."""
-
-    @abstractmethod
-    async def open(self, loop: WorkerLoop) -> None:
-        """Take clients from the worker's loop."""
-
-    @abstractmethod
-    async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
-        """Do the work of one event. Raises nothing but what is a defect."""
-
-    async def close(self) -> None:  # noqa: B027 - most have nothing to finish
-        """Finish what must not be broken off; given `finish_on_close_s`, then cancelled."""
-
-    def due_ms(self, entry: Entry) -> int:
-        """When the event may start, in milliseconds since the epoch; 0 for at once."""
-        return 0
 
 
 class Continuation(KeyedProcessFunction):
@@ -118,32 +60,25 @@ class Continuation(KeyedProcessFunction):
         subtasks = runtime_context.get_number_of_parallel_subtasks()
         mine = runtime_context.get_index_of_this_subtask()
         self._own = [label for label, place in self.labels if int(place * subtasks) == mine]
-        self._awake = False
+        self._awake, self._timer_at_ms = False, END_OF_TIME_MS
         self._slots: dict[Any, Slot] = {}
         self._done: dict[Any, deque[tuple[int, Result]]] = {}
-        self._started = self._finished = 0
         self._tags = dead_letters_tag(), traces_tag()
         own = list(self.function.output_columns())
         self._input_type, self._own_type = row_type(self.columns), row_type(own)
         self._from_flink = from_flink(self._input_type)
         self._to_flink = to_flink(row_type([*self.columns, *own]))
         self._headers_at = [name for name, _ in self.columns].index("headers")
+        worker_process.prepare()
+        self._runs, self._is_open = Runs(self.function), True
         self._open_metrics(runtime_context)
-        self._tasks = Tasks()
-        loop = WorkerLoop.acquire()
-        try:
-            loop.call(self.function.open(loop), timeout_s=120)
-        except BaseException:
-            loop.release()
-            raise
-        self._loop, self._is_open = loop, True
 
     def _open_metrics(self, runtime_context: RuntimeContext) -> None:
         group = runtime_context.get_metrics_group()
         names = ("completed", "dead_letters", "repeats", *self.function.counters)
         self._counters = {name: group.counter(name) for name in names}
         self._latency = group.distribution("run_ms")
-        group.gauge("in_flight", lambda: self._started - self._finished)
+        group.gauge("in_flight", lambda: self._runs.in_flight)
         group.gauge(
             "queued", lambda: sum(len(s.pending) - s.scheduled for s in self._slots.values())
         )
@@ -152,15 +87,7 @@ class Continuation(KeyedProcessFunction):
     def close(self) -> None:
         if getattr(self, "_is_open", False):  # PyFlink may close twice, or what did not open
             self._is_open = False
-            self._loop.call(self._shut())
-            self._loop.release()
-
-    async def _shut(self) -> None:
-        if self.function.finish_on_close_s:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.function.finish_on_close_s):
-                    await self.function.close()
-        await self._tasks.close()
+            self._runs.close()
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         yield from self._wake(ctx)
@@ -183,18 +110,25 @@ class Continuation(KeyedProcessFunction):
         else:
             slot.add(key, row, headers, now_ms, given)
         yield from self._advance(slot, ctx.get_current_key(), ctx)
-        if sum(s.ready for s in self._slots.values()) > self.function.queued:
-            time.sleep(PAUSE_S)
+        yield from self._hold_back(ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
         yield from self._wake(ctx)
         if timestamp >= END_OF_TIME_MS:
             yield from self._each(self._drain, ctx)
             return
-        slot = self._slot(ctx.get_current_key(), ctx)
-        if slot.timer_at_ms is not None and timestamp >= slot.timer_at_ms:
-            slot.timer_at_ms = None
-        yield from self._advance(slot, ctx.get_current_key(), ctx)
+        if timestamp >= self._timer_at_ms:
+            self._timer_at_ms = END_OF_TIME_MS
+        yield from self._each(self._advance, ctx)
+
+    def _hold_back(self, ctx: Any) -> Iterator[Any]:
+        """Back-pressure: take no event while too many wait, but keep no bundle for long either."""
+        until_s = time.monotonic() + PAUSE_S
+        while sum(s.ready for s in self._slots.values()) > self.function.queued:
+            if time.monotonic() >= until_s:
+                return
+            time.sleep(HARVEST_MS / 1000)
+            yield from self._each(self._advance, ctx)
 
     def _wake(self, ctx: Any) -> Iterator[Any]:
         """At the first call after a start, go on with every slot of this subtask.
@@ -230,28 +164,16 @@ class Continuation(KeyedProcessFunction):
 
     def _start(self, slot: Slot, label: Any, *, all_due: bool = False) -> None:
         now_ms = int(time.time() * 1000)
-        while self._started - self._finished < self.function.concurrency:
+        while not self._runs.full:
             entry = slot.next_ready(now_ms, all_due=all_due)
             if entry is None:
                 return
             slot.start(entry)
-            self._started += 1
-            memory = slot.recall(entry.key, now_ms)
-            self._loop.spawn(self._tasks, self._run(entry, memory, self._done[label]))
-
-    async def _run(
-        self, entry: Entry, memory: list[dict[str, Any]], done: deque[tuple[int, Result]]
-    ) -> None:
-        started = time.monotonic()
-        try:
-            result = await self.function.run(entry, memory)
-        except Exception as defect:  # a record must not stop the job, whatever it found
-            result = Result(reason="internal_error", message=f"{type(defect).__name__}: {defect}")
-        result.counts["run_ms"] = int((time.monotonic() - started) * 1000)
-        done.append((entry.sequence, result))
-        self._finished += 1
+            self._runs.start(label, entry, slot.recall(entry.key, now_ms))
 
     def _harvest(self, slot: Slot, label: Any) -> Iterator[Any]:
+        for of, sequence, result in self._runs.finished():
+            self._done[of].append((sequence, result))
         done = self._done[label]
         while done:
             sequence, result = done.popleft()
@@ -308,9 +230,9 @@ class Continuation(KeyedProcessFunction):
             due_ms = max(slot.next_due_ms, now_ms + HARVEST_MS)
         else:
             return
-        if slot.timer_at_ms is None or due_ms < slot.timer_at_ms - HARVEST_MS:
+        if due_ms < self._timer_at_ms:  # one timer for all slots: it comes to any, and wakes all
             ctx.timer_service().register_processing_time_timer(due_ms)
-            slot.timer_at_ms = due_ms
+            self._timer_at_ms = due_ms
 
     def _watch(self, slot: Slot, now_ms: int, ctx: Any) -> None:
         """While a slot holds events, keep two timers ahead, set in different bundles.

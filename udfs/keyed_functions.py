@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from udfs.core.definition import AgentDefinition
-from udfs.keyed import Columns, KeyedFunction
+from udfs.keyed_function import Columns, KeyedFunction
 
 
 class Definitions(Protocol):

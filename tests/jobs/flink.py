@@ -16,7 +16,7 @@ from jobs.planner import environments
 from jobs.script import load_script
 from jobs.submit import prepare_topics
 from jobs.topics import KafkaTopics
-from udfs.keyed import KeyedFunction
+from udfs.keyed_function import KeyedFunction
 from udfs.keyed_functions import KEYED_FUNCTIONS
 
 TOPIC = """

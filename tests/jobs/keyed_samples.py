@@ -6,8 +6,7 @@ from typing import Any
 
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.types import Type
-from udfs.keyed import KeyedFunction, Result
-from udfs.loop import WorkerLoop
+from udfs.keyed_function import KeyedFunction, Result
 
 
 class Echo(KeyedFunction):
@@ -19,7 +18,7 @@ class Echo(KeyedFunction):
     def output_columns(self) -> Sequence[tuple[str, Type]]:
         return [("reply", Type("STRING")), ("remembered", Type("INT"))]
 
-    async def open(self, loop: WorkerLoop) -> None:
+    async def open(self) -> None:
         self.order = 0
 
     async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:

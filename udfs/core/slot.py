@@ -78,7 +78,6 @@ class Slot:
     due_ms: Callable[[Entry], int] = lambda entry: 0
     memory_policy: MemoryPolicy | None = None
     seen_per_generation: int = SEEN_PER_GENERATION
-    timer_at_ms: int | None = None
     watched_window: int = -1
     in_flight: int = 0
     pending: dict[int, Entry] = field(default_factory=dict)

@@ -1,0 +1,71 @@
+"""What a keyed function is: columns of a view in, own columns out, one run per event.
+
+Made and checked on the client, sent with the job graph to the operator (`udfs.keyed`), which sends
+it on to the process that runs it (`udfs.run_process`). No Flink here: that process needs none.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from udfs.core.slot import Entry, MemoryPolicy
+from udfs.core.spans import Span
+from udfs.core.types import Type
+
+Columns = Sequence[tuple[str, Type]]
+
+
+class BadCall(ValueError):
+    """A call that a script should not have made. `argument` names the place in the call."""
+
+    def __init__(self, argument: str, what: str, expected: str | None = None) -> None:
+        self.argument, self.what, self.expected = argument, what, expected
+        super().__init__(what)
+
+
+@dataclass
+class Result:
+    """What one run came to: own output columns as plain values, or a failure, never both."""
+
+    values: dict[str, Any] | None = None
+    reason: str | None = None
+    message: str = ""
+    spans: Sequence[Span] = ()
+    remember: dict[str, Any] | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class KeyedFunction(ABC):
+    """A function in process-table-function form. What it has before `open` can be pickled."""
+
+    stage: ClassVar[str] = "agent"
+    job: str = ""
+    step: str = ""
+    concurrency: int = 64
+    queued: int = 1000
+    memory_policy: MemoryPolicy | None = None
+    finish_s: float = 0.0
+    counters: ClassVar[Sequence[str]] = ()
+
+    @abstractmethod
+    def output_columns(self) -> Columns:
+        """The columns that the function adds to those of its input."""
+
+    def due_ms(self, entry: Entry) -> int:
+        """When the event may start, in milliseconds since the epoch; 0 for at once."""
+        return 0
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make clients. In the process that runs; what is raised fails the job."""
+
+    @abstractmethod
+    async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
+        """Do the work of one event. Raises nothing but what is a defect."""
+
+    async def finish(self) -> None:  # noqa: B027 - most have nothing that must not be broken off
+        """End what must not be broken off, within `finish_s`. What then still runs is cancelled."""
+
+    async def close(self) -> None:  # noqa: B027 - some have no clients
+        """Give clients back. Nothing runs any more."""
