@@ -1,7 +1,7 @@
 # Python 3.11 or 3.12, make and a network are all that a fresh machine needs.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test up down doctor wheel lock clean
+.PHONY: help setup demo test bench up down doctor wheel lock clean
 
 BIN := .venv/bin
 REQUIREMENTS := deploy/requirements
@@ -24,6 +24,9 @@ test: setup ## Lint, types, import rules, and all tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest
+
+bench: setup ## Measure on this machine (six minutes; nothing else should run)
+	@$(BIN)/python -m tests.bench
 
 up: setup ## Start or mend the local stack
 	@$(BIN)/tidemill up

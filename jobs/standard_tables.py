@@ -11,6 +11,7 @@ _BASE = {
     "connector": "kafka",
     "key.format": "raw",
     "value.fields-include": "EXCEPT_KEY",
+    "properties.linger.ms": "100",  # nobody waits for them, and there are several per run
 }
 
 

@@ -1,4 +1,4 @@
-"""The SDR team on a whole local stack, a Python worker and a TaskManager killed on the way.
+"""The SDR team on a whole local stack, workers of each kind killed on the way.
 
 The oracle reads what the outside holds: the mail sink's files and the topics.
 """
@@ -85,10 +85,11 @@ def test_every_lead_is_accounted_for_and_no_mail_is_sent_twice_though_workers_di
     wait_for(lambda: topic_count("lead_ingestion_output") > 0)
     cluster = Cluster(whole_stack["FLINK_REST_URL"])
     restarts_before = restarts(cluster)
-    kill(python_workers()[0])
+    kill(processes("run_process_main")[0])
+    kill(processes("beam_boot")[0])
     wait_for(lambda: topic_count("email_campaigns") > 0)
-    wait_for(lambda: bool(python_workers()))
-    kill(taskmanager_of(python_workers()[0]))
+    wait_for(lambda: bool(processes("beam_boot")))
+    kill(taskmanager_of(processes("beam_boot")[0]))
     wait_for(settled)
     wait_for(lambda: restarts(cluster) >= restarts_before + 2)  # Flink gathers it every 10 s
 
@@ -147,13 +148,14 @@ def restarts(cluster: Cluster) -> int:
     return total
 
 
-def python_workers() -> list[psutil.Process]:
+def processes(module: str) -> list[psutil.Process]:
+    """The stack's processes that run this Python module."""
     home = str(settings().home)
     found = []
     for process in psutil.process_iter():
         try:
             ours = process.environ().get("TIDEMILL_HOME") == home
-            if ours and process.name() != "sh" and "beam_boot" in str(process.cmdline()):
+            if ours and process.name() != "sh" and module in str(process.cmdline()):
                 found.append(process)
         except (psutil.Error, OSError):
             continue

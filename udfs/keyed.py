@@ -29,7 +29,7 @@ from udfs.keyed_function import Columns, KeyedFunction, Result
 from udfs.runs import Runs
 from udfs.side_outputs import dead_letter, dead_letters_tag, trace, traces_tag
 
-HARVEST_MS = 5
+HARVEST_MS = 10
 WATCH_MS = 5_000
 PAUSE_S = 0.02
 END_OF_TIME_MS = 2**63 - 2
@@ -109,6 +109,7 @@ class Continuation(KeyedProcessFunction):
             yield self._dead_letter(entry, "id_conflict", message)
         else:
             slot.add(key, row, headers, now_ms, given)
+        self._collect()
         yield from self._advance(slot, ctx.get_current_key(), ctx)
         yield from self._hold_back(ctx)
 
@@ -119,6 +120,7 @@ class Continuation(KeyedProcessFunction):
             return
         if timestamp >= self._timer_at_ms:
             self._timer_at_ms = END_OF_TIME_MS
+        self._collect()
         yield from self._each(self._advance, ctx)
 
     def _hold_back(self, ctx: Any) -> Iterator[Any]:
@@ -128,6 +130,7 @@ class Continuation(KeyedProcessFunction):
             if time.monotonic() >= until_s:
                 return
             time.sleep(HARVEST_MS / 1000)
+            self._collect()
             yield from self._each(self._advance, ctx)
 
     def _wake(self, ctx: Any) -> Iterator[Any]:
@@ -171,9 +174,12 @@ class Continuation(KeyedProcessFunction):
             slot.start(entry)
             self._runs.start(label, entry, slot.recall(entry.key, now_ms))
 
+    def _collect(self) -> None:
+        """Take from the process what has finished, for whichever slot."""
+        for label, sequence, result in self._runs.finished():
+            self._done[label].append((sequence, result))
+
     def _harvest(self, slot: Slot, label: Any) -> Iterator[Any]:
-        for of, sequence, result in self._runs.finished():
-            self._done[of].append((sequence, result))
         done = self._done[label]
         while done:
             sequence, result = done.popleft()
@@ -249,6 +255,7 @@ class Continuation(KeyedProcessFunction):
         """Bounded input has ended: finish what this slot holds, scheduled events too."""
         while slot.pending:
             self._start(slot, label, all_due=True)
+            self._collect()
             yield from self._harvest(slot, label)
             if slot.pending:
                 time.sleep(HARVEST_MS / 1000)

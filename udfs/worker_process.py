@@ -10,7 +10,7 @@ import threading
 
 from apache_beam.runners.worker import statesampler
 
-# With Python's own 5 ms each hand-over would stand behind a busy asyncio loop for so long.
+# With Python's own 5 ms each hand-over could stand behind another busy thread for so long.
 SWITCH_INTERVAL_S = 0.0002
 
 

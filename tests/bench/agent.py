@@ -6,11 +6,11 @@ from statistics import quantiles
 from tests.bench import ground
 
 MODEL_S = 0.2
-WARM_UP_S = 15
+WARM_UP_S = 30
 QUESTION = b'{"question": "Which of the two routes is cheaper in winter, and why is that so?"}'
 
 
-def added_latency_ms(rate: float, seconds: float = 60) -> list[float]:
+def added_latency_ms(rate: float, seconds: float = 30) -> list[float]:
     """Percentiles 1 to 99 of the time over the model's, at this rate of rows a second."""
     with ground.model("--delay", str(MODEL_S)) as url:
         os.environ.update(OPENAI_BASE_URL=url, OPENAI_API_KEY="bench")
