@@ -17,11 +17,10 @@ from rich.console import Console
 from connectors.kafka import NewRecord, bootstrap_servers, ensure_topics, produce_all
 from jobs.errors import TidemillError, one_line
 from jobs.lead_files import Event, read_events, read_unchecked
-from jobs.team_topics import Topic, require_external, team_topics
+from jobs.team_topics import PARTITIONS, Topic, require_external, team_topics
 from udfs.core import events
 
 SOURCE = b"tidemill:send"
-PARTITIONS = 4
 
 
 def send(

@@ -15,9 +15,9 @@ from jobs.errors import TidemillError
 from jobs.planner import environments, job_failure
 from jobs.script import Script
 from jobs.sql_dir import load, sql_dir
+from jobs.team_topics import PARTITIONS
 from jobs.topics import KafkaTopics
 
-PARTITIONS = 4
 Report = Callable[[str, str], None]
 
 

@@ -1,12 +1,11 @@
 """A folder `sql/<team>/` in, its agents' definitions out, read once and checked."""
 
 from functools import cache
-from importlib import import_module
 from importlib.resources.abc import Traversable
-from typing import Any
 
 from jobs.errors import TidemillError
-from udfs.core.definition import AgentDefinition, load_definition
+from udfs.core.definition import AgentDefinition, DefinitionError, load_definition
+from udfs.core.tool import resolve_tools
 
 
 class Team:
@@ -27,15 +26,8 @@ class Team:
             known = ", ".join(self.agent_names()) or "none yet"
             raise TidemillError(f"there is no agent {path}", f"agents of {self.name}: {known}")
         definition = load_definition(file.read_text(encoding="utf-8"), path)
-        for tool in definition.tools:
-            self._check_tool(path, tool)
-        return definition
-
-    def _check_tool(self, path: str, dotted: str) -> Any:
-        module, _, function = dotted.rpartition(".")
         try:
-            found = getattr(import_module(module), function)
-        except (ImportError, AttributeError, ValueError) as error:
-            hint = "name a function as package.module.function, importable here and on the workers"
-            raise TidemillError(f"{path}: there is no tool {dotted} ({error})", hint) from None
-        return found
+            resolve_tools(definition)
+        except DefinitionError as error:
+            raise DefinitionError(*(f"{path}: {problem}" for problem in error.problems)) from None
+        return definition

@@ -16,6 +16,7 @@ from jobs.sql_dir import sql_dir
 from udfs.core.decode import Column
 from udfs.core.types import parse_type
 
+PARTITIONS = 4  # of a topic that is created
 _TYPE_ENDS = frozenset({"METADATA", "COMMENT", "PRIMARY", "UNIQUE", "CONSTRAINT", "AS"})
 _NO_COLUMN = frozenset({"PRIMARY", "UNIQUE", "CONSTRAINT", "WATERMARK"})
 
