@@ -20,7 +20,7 @@ def test_job_settings_hold_nothing_of_a_machine() -> None:
     assert found["execution.checkpointing.interval"] == "10 s"
     assert found["execution.checkpointing.incremental"] == "true"
     assert found["restart-strategy.type"] == "exponential-delay"
-    assert found["python.fn-execution.bundle.time"] == "10"
+    assert found["python.fn-execution.bundle.time"] == "20"
     assert not [key for key, value in found.items() if "file:" in value or "/" in value]
 
 
