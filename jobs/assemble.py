@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from typing import Protocol
 
 from py4j.protocol import Py4JError
-from pyflink.common import JobClient
+from pyflink.common import Configuration, JobClient
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 from pyflink.util.exceptions import TableException
@@ -70,12 +70,21 @@ class Job:
         except PLANNER_ERRORS as error:
             raise self._planning_failed(error) from error
 
-    def execute(self) -> JobClient:
-        """Submit it; returns at once."""
+    def plan(self) -> "Job":
+        """Let Flink plan it, once. Raises ScriptError where a query and its sink do not fit."""
         try:
             self.statements.attach_as_datastream()
         except PLANNER_ERRORS as error:
             raise self._planning_failed(error) from error
+        return self
+
+    def execute(self, resume: str | None = None) -> JobClient:
+        """Submit what is planned, going on from this savepoint or checkpoint; returns at once."""
+        if resume:
+            settings = Configuration()
+            settings.set_string("execution.state-recovery.path", resume)
+            settings.set_string("execution.state-recovery.ignore-unclaimed-state", "true")
+            self.stream.configure(settings)
         return self.stream.execute_async(self.script.job_name)
 
     def _planning_failed(self, error: Exception) -> ScriptError:

@@ -124,7 +124,7 @@ class GoldenTest:
                 savepoint = self._stopped(job, folder)
             job, topics = self._job(folder, endless=False, savepoint=savepoint)
             try:
-                job.execute().get_job_execution_result().result()
+                job.plan().execute().get_job_execution_result().result()
             except Exception as error:
                 raise job_failure(error) from error
             tables = [facts for facts in job.writes if facts.name != "agent_traces"]
@@ -151,7 +151,7 @@ class GoldenTest:
 
     def _stopped(self, job: Job, folder: Path) -> str:
         """Stop with a savepoint as soon as the job has a first checkpoint."""
-        client = job.execute()
+        client = job.plan().execute()
         checkpoints = folder / "flink" / "checkpoints"
         deadline = time.monotonic() + 60
         while not list(checkpoints.rglob("_metadata")):

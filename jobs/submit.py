@@ -52,7 +52,7 @@ def _assembled(
     remote = (cluster.host, cluster.port) if cluster else None
     stream, table = environments(where, remote=remote, **how)
     topics = KafkaTopics(script.job_name)
-    return assemble(script, sql_dir(), stream, table, topics, _bootstrap_servers())
+    return assemble(script, sql_dir(), stream, table, topics, _bootstrap_servers()).plan()
 
 
 def run_here(name: str, overrides: Mapping[str, str]) -> None:
@@ -107,21 +107,19 @@ def submit(
     target, local = cluster()
     deployments = Deployments(settings().home, target.rest_url)
     scripts = [load(name) for name in names]
-    for script in scripts:
-        _make_way(target, deployments, script, replace=replace, report=report)
+    if not replace:
+        for script in scripts:
+            _refuse_running(target, script)
+    where = {**job_configuration(), **_place(local, wheel), **(overrides or {})}
     submitted = {}
     for script in scripts:
+        job = _assembled(script, where, target, local=local)  # before what runs is stopped for it
+        if target.running(script.job_name):
+            stop(script.name, report=report)
         resume = from_savepoint or (None if fresh else deployments.resume_path(script.job_name))
-        where = {**job_configuration(), **_place(local, wheel), **(overrides or {})}
-        if resume:
-            where["execution.state-recovery.path"] = resume
-            where["execution.state-recovery.ignore-unclaimed-state"] = "true"
-        job = _assembled(script, where, target, local=local)
         prepare_topics(job)
         try:
-            job_id = str(job.execute().get_job_id())
-        except TidemillError:
-            raise
+            job_id = str(job.execute(resume).get_job_id())
         except Exception as error:
             raise job_failure(error) from error
         deployments.submitted(script.job_name, job_id)
@@ -139,18 +137,12 @@ def _place(local: bool, wheel: Path | None) -> dict[str, str]:
     return place | ({"python.files": str(wheel)} if wheel else {})
 
 
-def _make_way(
-    target: Cluster, deployments: Deployments, script: Script, *, replace: bool, report: Report
-) -> None:
-    running = target.running(script.job_name)
-    if running is None:
-        return
-    if not replace:
+def _refuse_running(target: Cluster, script: Script) -> None:
+    if running := target.running(script.job_name):
         raise TidemillError(
             f"{script.job_name} runs already, as job {running.id}",
             f"`tidemill submit --replace {script.name}` stops it and goes on from there",
         )
-    stop(script.name, report=report)
 
 
 def stop(name: str, *, report: Report = quiet) -> str:

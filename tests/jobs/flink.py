@@ -82,7 +82,7 @@ class TeamOfOne:
 
     def run(self, options: Mapping[str, str] | None = None) -> None:
         """Run to the end of what the topics hold now."""
-        self.job(options).execute().get_job_execution_result().result()
+        self.job(options).plan().execute().get_job_execution_result().result()
 
     def send(self, table: str, records: list[tuple[Any, Any]], headers: Any = ()) -> None:
         """Produce (key, value) pairs; values that are not bytes are sent as JSON."""
