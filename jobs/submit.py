@@ -1,9 +1,12 @@
 """Names of scripts in, running jobs out: on a MiniCluster, the local cluster or a remote one."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from pyflink.find_flink_home import _find_flink_home as find_flink_home
 
 from connectors.kafka import ensure_topics
 from connectors.settings import settings
@@ -167,7 +170,7 @@ def command_line(name: str, wheel: Path | None) -> str:
     wheel = wheel or Path("dist/tidemill-*.whl")
     return " ".join(
         [
-            "flink run --detached",
+            f"{shutil.which('flink') or find_flink_home() + '/bin/flink'} run --detached",
             f"--jobmanager {target.host}:{target.port}",
             f"-pyclientexec {sys.executable}",
             f"-pyexec {sys.executable}",
