@@ -31,6 +31,7 @@ from udfs.side_outputs import dead_letter, dead_letters_tag, trace, traces_tag
 
 HARVEST_MS = 10
 WATCH_MS = 5_000
+WATCHES = (1, 12, 720)  # in steps of 5 s, a minute, an hour
 PAUSE_S = 0.02
 END_OF_TIME_MS = 2**63 - 2
 
@@ -241,15 +242,17 @@ class Continuation(KeyedProcessFunction):
             self._timer_at_ms = due_ms
 
     def _watch(self, slot: Slot, now_ms: int, ctx: Any) -> None:
-        """While a slot holds events, keep two timers ahead, set in different bundles.
+        """Keep timers ahead of every slot, set in different bundles, also while it is empty.
 
-        The one that a snapshot misses (see `_wake`) is never the only one.
+        The one that a snapshot misses (see `_wake`) is then never the only one. The farther ones
+        are for a job that was down for longer than the near ones reach.
         """
         window = now_ms // WATCH_MS
-        if slot.pending and slot.watched_window != window:
+        if slot.watched_window != window:
             slot.watched_window = window
-            for ahead in (1, 2):
-                ctx.timer_service().register_processing_time_timer((window + ahead) * WATCH_MS)
+            for windows in WATCHES:
+                due = (window // windows + 2) * windows
+                ctx.timer_service().register_processing_time_timer(due * WATCH_MS)
 
     def _drain(self, slot: Slot, label: Any, ctx: Any) -> Iterator[Any]:
         """Bounded input has ended: finish what this slot holds, scheduled events too."""
