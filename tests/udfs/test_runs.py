@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -49,7 +49,13 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "run_process_main" in " ".join(p.cmdline())]
+    """This process's own; others' zombies have no command line."""
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "run_process_main" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def tries(folder: Path, sequence: int) -> int:
