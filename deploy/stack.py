@@ -4,6 +4,7 @@
     down()         stop everything, and prove it
     status()       one PartStatus for each part
     environment()  the variables of the jobs; the user's own win
+    private()      a stack for a while: free ports, a folder that is removed
 
 Everything is under $TIDEMILL_HOME: `stack.json` (what was started), a folder of data for each
 part, `logs/`. Data outlives `down`; `up(fresh=True)` wipes it.
@@ -11,8 +12,11 @@ part, `logs/`. Data outlives `down`; `up(fresh=True)` wipes it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +31,7 @@ from deploy.processes import stop
 from deploy.record import StackError, StackRecord, exclusive
 from deploy.start import Report, Start
 
-__all__ = ["PartStatus", "Report", "StackError", "down", "environment", "status", "up"]
+__all__ = ["PartStatus", "Report", "StackError", "down", "environment", "private", "status", "up"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,30 @@ def status(parts: Iterable[str] | None = None) -> list[PartStatus]:
 def environment() -> dict[str, str]:
     """Variables that jobs and clients need; a variable that the user has set keeps its value."""
     return stack_environment(StackRecord.load(_home()))
+
+
+@contextlib.contextmanager
+def private(
+    parts: Iterable[str], environment: Mapping[str, str], without: Iterable[str] = ()
+) -> Iterator[None]:
+    """These parts on free ports, in a folder of their own; all is stopped and removed at the end.
+
+    For that time the process's environment has their addresses and `environment`, and has none of
+    the variables `without`.
+    """
+    parts, before = list(parts), dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="tidemill-", ignore_cleanup_errors=True) as home:
+        for name in without:
+            os.environ.pop(name, None)
+        os.environ.update({PARTS[part].port_variable: "0" for part in parts})
+        os.environ.update(environment, TIDEMILL_HOME=home)
+        try:
+            os.environ.update(up(parts))
+            yield
+        finally:
+            down()
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def _home() -> Path:

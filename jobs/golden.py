@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,27 +55,14 @@ def test_all(names: Sequence[str], *, update: bool, report: Report) -> bool:
     return agreed
 
 
-@contextlib.contextmanager
-def _services() -> Iterator[None]:
-    """A MongoDB, a mail sink and an offline model of the tests' own, on free ports.
+def _services() -> contextlib.AbstractContextManager[None]:
+    """A MongoDB, a mail sink and an offline model of the tests' own.
 
     Once for all scripts: PyFlink's workers see the environment as it was when its JVM started.
     """
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="tidemill-test-", ignore_cleanup_errors=True) as home:
-        for name in _USER:
-            os.environ.pop(name, None)
-        os.environ["TIDEMILL_HOME"] = home
-        os.environ.setdefault("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
-        os.environ["TIDEMILL_CLOCK_SPEED"] = CLOCK_SPEED
-        os.environ.update({f"TIDEMILL_{part.upper()}_PORT": "0" for part in _NEEDED})
-        try:
-            os.environ.update(stack.up(_NEEDED))
-            yield
-        finally:
-            stack.down()
-            os.environ.clear()
-            os.environ.update(before)
+    brokers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": brokers, "TIDEMILL_CLOCK_SPEED": CLOCK_SPEED}
+    return stack.private(_NEEDED, environment, without=_USER)
 
 
 class GoldenTest:

@@ -6,12 +6,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pyflink.find_flink_home import _find_flink_home as find_flink_home
-
 from connectors.kafka import ensure_topics
 from connectors.settings import settings
 from deploy import stack
-from deploy.flink_cluster import job_configuration, local_configuration
+from deploy.flink_cluster import flink_home, job_configuration, local_configuration
 from jobs.assemble import Job, assemble
 from jobs.cluster import Cluster, Deployments
 from jobs.errors import TidemillError
@@ -117,7 +115,7 @@ def submit(
     submitted = {}
     for script in scripts:
         job = _assembled(script, where, target, local=local)  # before what runs is stopped for it
-        if target.running(script.job_name):
+        if replace and target.running(script.job_name):
             stop(script.name, report=report)
         resume = from_savepoint or (None if fresh else deployments.resume_path(script.job_name))
         prepare_topics(job)
@@ -170,7 +168,7 @@ def command_line(name: str, wheel: Path | None) -> str:
     wheel = wheel or Path("dist/tidemill-*.whl")
     return " ".join(
         [
-            f"{shutil.which('flink') or find_flink_home() + '/bin/flink'} run --detached",
+            f"{shutil.which('flink') or flink_home() / 'bin' / 'flink'} run --detached",
             f"--jobmanager {target.host}:{target.port}",
             f"-pyclientexec {sys.executable}",
             f"-pyexec {sys.executable}",

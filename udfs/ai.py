@@ -30,8 +30,9 @@ class AiComplete(ScalarFunction):
         return False
 
     def open(self, function_context: FunctionContext) -> None:
-        self._loop, self._is_open = LoopThread(), True
+        self._loop = LoopThread()
         self._model, self._journal = self._loop.call(self._clients())
+        self._is_open = True
 
     async def _clients(self) -> tuple[Any, Any]:
         return model_and_journal()

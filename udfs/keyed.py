@@ -121,8 +121,7 @@ class Continuation(KeyedProcessFunction):
             return
         if timestamp >= self._timer_at_ms:
             self._timer_at_ms = END_OF_TIME_MS
-        self._collect()
-        yield from self._each(self._advance, ctx)
+        yield from self._advance_all(ctx)
 
     def _hold_back(self, ctx: Any) -> Iterator[Any]:
         """Back-pressure: take no event while too many wait, but keep no bundle for long either."""
@@ -131,8 +130,7 @@ class Continuation(KeyedProcessFunction):
             if time.monotonic() >= until_s:
                 return
             time.sleep(HARVEST_MS / 1000)
-            self._collect()
-            yield from self._each(self._advance, ctx)
+            yield from self._advance_all(ctx)
 
     def _wake(self, ctx: Any) -> Iterator[Any]:
         """At the first call after a start, go on with every slot of this subtask.
@@ -142,7 +140,7 @@ class Continuation(KeyedProcessFunction):
         """
         if not self._awake:
             self._awake = True
-            yield from self._each(self._advance, ctx)
+            yield from self._advance_all(ctx)
 
     def _each(self, step: Callable[[Slot, Any, Any], Iterator[Any]], ctx: Any) -> Iterator[Any]:
         """Do a step for each slot of this subtask, under the slot's key."""
@@ -160,6 +158,10 @@ class Continuation(KeyedProcessFunction):
             self._slots[label], self._done[label] = slot, deque()
             ctx.timer_service().register_event_time_timer(END_OF_TIME_MS)
         return slot
+
+    def _advance_all(self, ctx: Any) -> Iterator[Any]:
+        self._collect()
+        yield from self._each(self._advance, ctx)
 
     def _advance(self, slot: Slot, label: Any, ctx: Any) -> Iterator[Any]:
         yield from self._harvest(slot, label)

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,7 +34,7 @@ class RunProcess:
     """One process for one function. Not for use by two threads at once."""
 
     def __init__(self, function: KeyedFunction) -> None:
-        """Start it; returns before it is open. Raises OSError."""
+        """Start it and wait until the function has its clients. Raises RuntimeError if not."""
         self._close_s = function.finish_s + CLOSE_S
         own, other = socket.socketpair()
         with other:
@@ -45,17 +46,17 @@ class RunProcess:
             )
         self._connection = Connection(own.detach())
         self._send(function)
-
-    def await_open(self) -> None:
-        """Wait until the function has its clients. Raises RuntimeError with why it has none."""
-        if not self._connection.poll(OPEN_S):
-            raise RuntimeError(f"a keyed function did not open within {OPEN_S:.0f} s")
-        try:
-            trouble = self._connection.recv()
-        except (EOFError, OSError):
-            trouble = f"its process ended with {self._process.wait()}; its log says why"
-        if trouble:
+        if trouble := self._opened():
+            self.kill()
             raise RuntimeError(f"a keyed function did not open: {trouble}")
+
+    def _opened(self) -> str | None:
+        try:
+            if self._connection.poll(OPEN_S):
+                return self._connection.recv()
+            return f"it gave no answer within {OPEN_S:.0f} s"
+        except (EOFError, OSError):
+            return f"its process ended with {self._process.wait()}; its log says why"
 
     def start(self, number: int, entry: Entry, memory: list[dict[str, Any]]) -> None:
         """Begin a run. One that the process does not live to see shows in `finished`."""
@@ -72,10 +73,8 @@ class RunProcess:
     def close(self) -> None:
         """Let the function finish what it must, then end the process."""
         self._send(None)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(self._close_s)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
 
     def kill(self) -> int:
@@ -85,7 +84,5 @@ class RunProcess:
         return self._process.wait()
 
     def _send(self, message: object) -> None:
-        try:
+        with suppress(OSError):  # it is gone, which `finished` tells
             self._connection.send(message)
-        except OSError:
-            pass  # it is gone, which `finished` tells

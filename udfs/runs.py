@@ -34,12 +34,7 @@ class Runs:
         self._numbers = count()
         self._running: dict[int, _Run] = {}
         self._again: deque[_Run] = deque()
-        self._ended: list[tuple[Any, int, Result]] = []
-        self._open()
-
-    def _open(self) -> None:
-        self._process = RunProcess(self._function)
-        self._process.await_open()
+        self._process = RunProcess(function)
 
     @property
     def in_flight(self) -> int:
@@ -52,21 +47,25 @@ class Runs:
 
     @property
     def _suspicious(self) -> bool:
-        return any(run.deaths >= DEATHS_MAX - 1 for run in (*self._again, *self._running.values()))
+        """Whether a suspect waits or runs. One that runs is alone."""
+        return len(self._running) < 2 and any(
+            run.deaths >= DEATHS_MAX - 1 for run in (*self._again, *self._running.values())
+        )
 
     def start(self, label: Any, entry: Entry, memory: list[dict[str, Any]]) -> None:
         self._start(_Run(label, entry, memory))
 
     def finished(self) -> list[tuple[Any, int, Result]]:
         """Label, sequence and result of the runs that have ended since the last call."""
+        ended = []
         try:
             for number, result in self._process.finished():
                 run = self._running.pop(number)
-                self._ended.append((run.label, run.entry.sequence, result))
+                ended.append((run.label, run.entry.sequence, result))
         except Died as death:
-            self._bury(death)
+            ended += self._bury(death)
+            self._process = RunProcess(self._function)
         self._go_on()
-        ended, self._ended = self._ended, []
         return ended
 
     def close(self) -> None:
@@ -78,17 +77,20 @@ class Runs:
         bare = Entry(entry.sequence, entry.key, entry.row, entry.headers, entry.arrived_ms)
         self._process.start(number, bare, run.memory)
 
-    def _bury(self, death: Died) -> None:
-        self._again.extendleft(reversed(self._running.values()))
-        in_flight, self._running = list(self._running.values()), {}
-        for run in in_flight:
+    def _bury(self, death: Died) -> list[tuple[Any, int, Result]]:
+        """Line up what was in flight to start again; the results of what has killed too often."""
+        blamed, again = [], []
+        for run in self._running.values():
             run.deaths += 1
-            if run.deaths >= DEATHS_MAX:
-                self._again.remove(run)
-                message = f"{death} in each of {run.deaths} tries at this event"
-                ended = Result(reason="process_killed", message=message)
-                self._ended.append((run.label, run.entry.sequence, ended))
-        self._open()
+            if run.deaths < DEATHS_MAX:
+                again.append(run)
+                continue
+            message = f"{death} in each of {run.deaths} tries at this event"
+            result = Result(reason="process_killed", message=message)
+            blamed.append((run.label, run.entry.sequence, result))
+        self._running.clear()
+        self._again.extendleft(reversed(again))
+        return blamed
 
     def _go_on(self) -> None:
         """Start again what a death has broken off; the suspects one at a time."""

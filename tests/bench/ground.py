@@ -1,40 +1,17 @@
-"""What a measurement stands on: a stack of its own, a timed model, paced load, waits by Kafka."""
+"""What a measurement stands on: a timed model, paced load, waits and times by Kafka."""
 
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.kafka import end_offsets, read_all
-from deploy import stack
-from deploy.java import client_environment
-from deploy.parts import PARTS
-
-SQL = Path(__file__).parent / "sql"
-
-
-@contextmanager
-def ground(*parts: str) -> Iterator[None]:
-    """A local stack of these parts on free ports, in a folder that is removed afterwards."""
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="tidemill-bench-") as home:
-        for part in PARTS.values():
-            os.environ[part.port_variable] = "0"
-        os.environ.update(client_environment(), TIDEMILL_HOME=home, TIDEMILL_SQL=str(SQL))
-        try:
-            os.environ.update(stack.up(parts))
-            yield
-        finally:
-            stack.down()
-            os.environ.clear()
-            os.environ.update(before)
+from tests.conftest import tidemill
 
 
 @contextmanager
@@ -50,13 +27,11 @@ def model(*options: str) -> Iterator[str]:
         process.wait(10)
 
 
-def tidemill(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
-    """Run the command in a process of its own; its output is shown where it fails."""
-    command = [sys.executable, "-m", "jobs.cli", *arguments]
-    given = {**os.environ, **(environment or {})}
-    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300)
+def submit(name: str) -> None:
+    """Submit one script; what the command says is shown where it fails."""
+    done = tidemill("submit", name, environment=os.environ, timeout_s=300)
     if done.returncode:
-        raise RuntimeError(f"tidemill {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        raise RuntimeError(done.stdout + done.stderr)
 
 
 def servers() -> str:
