@@ -49,6 +49,8 @@ PLANNER_ERRORS = (Py4JError, TableException)
 class Topics(Protocol):
     """Where topics live: `jobs.topics.KafkaTopics`, or files in `tidemill test`."""
 
+    endless: bool
+
     def source(self, facts: TableFacts) -> str: ...
     def sink(self, facts: TableFacts) -> str: ...
 
@@ -222,7 +224,10 @@ class Assembly:
             columns = view_columns(self.environment, call.input_view)
             function = plan(call.arguments, columns, self.team)
             check_columns(call, columns, function.output_columns())
-            side = keyed_view(self.environment, call, function, self.script.job_name)
+            endless = self.topics.endless
+            side = keyed_view(
+                self.environment, call, function, self.script.job_name, endless=endless
+            )
         except BadCall as bad:
             raise call.error(bad.argument, bad.what, bad.expected) from None
         except ValueError as error:

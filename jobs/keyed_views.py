@@ -16,6 +16,7 @@ from pyflink.datastream import DataStream
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment
 
+from jobs.heartbeats import heartbeats
 from jobs.script import KeyedCall
 from jobs.tables import view_columns
 from udfs.core.types import Type, plain, row_type
@@ -72,9 +73,17 @@ def partition_key(columns: Columns, names: Sequence[str]) -> Callable[[Sequence[
 
 
 def keyed_view(
-    environment: StreamTableEnvironment, call: KeyedCall, function: KeyedFunction, job: str
+    environment: StreamTableEnvironment,
+    call: KeyedCall,
+    function: KeyedFunction,
+    job: str,
+    *,
+    endless: bool,
 ) -> SideStreams:
-    """Register `call.view_name`; its columns are those of the input, then the function's own."""
+    """Register `call.view_name`; its columns are those of the input, then the function's own.
+
+    `endless` says whether the job goes on for ever; its heartbeats then do so too.
+    """
     columns = view_columns(environment, call.input_view)
     own = list(function.output_columns())
     key = partition_key(columns, call.partition_by)
@@ -88,6 +97,8 @@ def keyed_view(
         return Row(labels[slot][0], text, *row)
 
     result = row_type([*columns, *own])
+    slots = [label for label, _ in labels]
+    beats = heartbeats(environment, call.view_name, slots, endless=endless)
     operator = Continuation(function, columns, job, f"{job}.{call.view_name}", labels)
     view = (
         environment.to_data_stream(environment.from_path(f"`{call.input_view}`"))
@@ -95,6 +106,7 @@ def keyed_view(
         .name(f"slots of {call.view_name}")
         .uid(f"slots-{call.view_name}")
         .key_by(itemgetter(0), key_type=Types.INT())
+        .connect(beats.key_by(itemgetter(0), key_type=Types.INT()))
         .process(operator, output_type=type_information(result))
         .name(f"{call.function} {call.view_name}")
         .uid(f"{call.function}-{call.view_name}")

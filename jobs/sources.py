@@ -10,6 +10,7 @@ from pyflink.table import Schema, StreamTableEnvironment
 from jobs.errors import TidemillError
 from jobs.tables import TableFacts, named
 from jobs.topics import RAW_COLUMNS, raw_name
+from jobs.uids import set_uids
 from udfs.core.types import row_type
 from udfs.decode import Decode
 from udfs.flink_types import data_type, type_information
@@ -25,7 +26,7 @@ def guard_source(environment: StreamTableEnvironment, facts: TableFacts, job: st
     raw = environment.sql_query(f"SELECT {names}{extra} FROM {named(raw_name(facts.name))}")
     rows = row_type([(c.name, c.type) for c in facts.columns])
     decoded = (
-        environment.to_data_stream(raw)
+        set_uids(environment.to_data_stream(raw), f"source-{facts.name}")
         .process(Decode(facts.topic, facts.columns, job), type_information(rows))
         .name(f"decode {facts.name}")
         .uid(f"decode-{facts.name}")

@@ -64,8 +64,8 @@ def _nullable(declared: Type) -> Type:
 class KafkaTopics:
     """Topics on a broker. `group` is `<team>.<job>`: a job submitted again goes on where it was."""
 
-    def __init__(self, group: str, *, bounded: bool = False) -> None:
-        self.group, self.bounded = group, bounded
+    def __init__(self, group: str, *, endless: bool = True) -> None:
+        self.group, self.endless = group, endless
 
     def source(self, facts: TableFacts) -> str:
         own = {
@@ -84,7 +84,7 @@ class KafkaTopics:
             "value.format": "raw",
             "value.fields-include": "EXCEPT_KEY",
         }
-        if self.bounded:
+        if not self.endless:
             options["scan.bounded.mode"] = "latest-offset"
         lines = [
             "record_key BYTES",

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyflink.common import Row, Types
-from pyflink.datastream import KeyedProcessFunction
+from pyflink.datastream import KeyedCoProcessFunction
 from pyflink.datastream.functions import RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor
 
@@ -30,14 +30,13 @@ from udfs.runs import Runs
 from udfs.side_outputs import dead_letter, dead_letters_tag, trace, traces_tag
 
 HARVEST_MS = 10
-WATCH_MS = 5_000
-WATCHES = (1, 12, 720)  # in steps of 5 s, a minute, an hour
 PAUSE_S = 0.02
 END_OF_TIME_MS = 2**63 - 2
 
 
-class Continuation(KeyedProcessFunction):
-    """Runs a KeyedFunction under slots. Input: slot, partition key, then the view's columns."""
+class Continuation(KeyedCoProcessFunction):
+    """Runs a KeyedFunction under slots. Inputs: rows of slot, partition key, then the view's
+    columns; and heartbeats, rows of a slot, which make it go on while no event comes."""
 
     def __init__(
         self,
@@ -90,7 +89,7 @@ class Continuation(KeyedProcessFunction):
             self._is_open = False
             self._runs.close()
 
-    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+    def process_element1(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterator[Any]:
         yield from self._wake(ctx)
         slot = self._slot(ctx.get_current_key(), ctx)
         now_ms = int(time.time() * 1000)
@@ -114,7 +113,13 @@ class Continuation(KeyedProcessFunction):
         yield from self._advance(slot, ctx.get_current_key(), ctx)
         yield from self._hold_back(ctx)
 
-    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
+    def process_element2(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterator[Any]:
+        """A heartbeat. PyFlink registers the timers of the bundle that a barrier ends only after
+        the snapshot, so restored slots may have work and no timer; this wakes them all the same.
+        """
+        yield from self._wake(ctx)
+
+    def on_timer(self, timestamp: int, ctx: KeyedCoProcessFunction.OnTimerContext) -> Iterator[Any]:
         yield from self._wake(ctx)
         if timestamp >= END_OF_TIME_MS:
             yield from self._each(self._drain, ctx)
@@ -133,11 +138,7 @@ class Continuation(KeyedProcessFunction):
             yield from self._advance_all(ctx)
 
     def _wake(self, ctx: Any) -> Iterator[Any]:
-        """At the first call after a start, go on with every slot of this subtask.
-
-        PyFlink registers the timers of the bundle that a barrier ends only after the snapshot, so
-        a restored slot may have work and no timer. Any call at all must wake it.
-        """
+        """At the first call after a start, go on with every slot of this subtask."""
         if not self._awake:
             self._awake = True
             yield from self._advance_all(ctx)
@@ -232,7 +233,6 @@ class Continuation(KeyedProcessFunction):
 
     def _set_timer(self, slot: Slot, ctx: Any) -> None:
         now_ms = ctx.timer_service().current_processing_time()
-        self._watch(slot, now_ms, ctx)
         if slot.in_flight or slot.ready:
             due_ms = now_ms + HARVEST_MS
         elif slot.next_due_ms is not None:
@@ -242,19 +242,6 @@ class Continuation(KeyedProcessFunction):
         if due_ms < self._timer_at_ms:  # one timer for all slots: it comes to any, and wakes all
             ctx.timer_service().register_processing_time_timer(due_ms)
             self._timer_at_ms = due_ms
-
-    def _watch(self, slot: Slot, now_ms: int, ctx: Any) -> None:
-        """Keep timers ahead of every slot, set in different bundles, also while it is empty.
-
-        The one that a snapshot misses (see `_wake`) is then never the only one. The farther ones
-        are for a job that was down for longer than the near ones reach.
-        """
-        window = now_ms // WATCH_MS
-        if slot.watched_window != window:
-            slot.watched_window = window
-            for windows in WATCHES:
-                due = (window // windows + 2) * windows
-                ctx.timer_service().register_processing_time_timer(due * WATCH_MS)
 
     def _drain(self, slot: Slot, label: Any, ctx: Any) -> Iterator[Any]:
         """Bounded input has ended: finish what this slot holds, scheduled events too."""

@@ -68,7 +68,7 @@ class TeamOfOne:
             **(options or {}),
         }
         stream, table = environments(settings)
-        topics = KafkaTopics(script.job_name, bounded=True)
+        topics = KafkaTopics(script.job_name, endless=False)
         with_functions = {**KEYED_FUNCTIONS, **self.keyed}
         before = dict(KEYED_FUNCTIONS)
         KEYED_FUNCTIONS.update(with_functions)

@@ -78,7 +78,6 @@ class Slot:
     due_ms: Callable[[Entry], int] = lambda entry: 0
     memory_policy: MemoryPolicy | None = None
     seen_per_generation: int = SEEN_PER_GENERATION
-    watched_window: int = -1
     in_flight: int = 0
     pending: dict[int, Entry] = field(default_factory=dict)
     _queues: dict[str, deque[int]] = field(default_factory=dict)
@@ -168,10 +167,6 @@ class Slot:
         while self._scheduled and (all_due or self._scheduled[0][0] <= now_ms):
             self._ready.append(heapq.heappop(self._scheduled)[1])
         return self.pending[self._ready.popleft()] if self._ready else None
-
-    def put_back(self, entry: Entry) -> None:
-        """There was no place for it: it stays the next to start."""
-        self._ready.appendleft(entry.sequence)
 
     @property
     def next_due_ms(self) -> int | None:

@@ -1,0 +1,30 @@
+"""Slots in, a stream out that brings each of them a row now and then: keyed operators must wake.
+
+One that was restored with work, and hears of no event, has only its timers, and PyFlink leaves
+those of the bundle that a barrier ends out of the snapshot (`udfs.keyed`). The rows also let it
+report its metrics while nothing else happens.
+"""
+
+from collections.abc import Sequence
+
+from pyflink.datastream import DataStream
+from pyflink.table import StreamTableEnvironment
+
+from jobs.uids import set_uids
+
+
+def heartbeats(
+    environment: StreamTableEnvironment, view: str, slots: Sequence[int], *, endless: bool
+) -> DataStream:
+    """Rows of one INT: every slot once a second, or once where the job's input is bounded."""
+    table, rows = f"{view}__heartbeat", "" if endless else ", 'number-of-rows' = '1'"
+    environment.execute_sql(
+        f"CREATE TEMPORARY TABLE `{table}` (n INT) "
+        f"WITH ('connector' = 'datagen', 'rows-per-second' = '1'{rows})"
+    )
+    labels = ", ".join(map(str, slots))
+    beats = environment.sql_query(
+        f"SELECT slot FROM `{table}` CROSS JOIN UNNEST(ARRAY[{labels}]) AS t(slot)"
+    )
+    name = "heartbeats" if endless else "heartbeat"
+    return set_uids(environment.to_data_stream(beats), f"{name}-{view}")
