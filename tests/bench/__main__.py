@@ -1,26 +1,30 @@
-"""`make bench`: measures on this machine and prints; everything runs on its two or more cores."""
+"""`make bench`: measures on this machine, tells, and writes RESULTS.md.
 
-import os
+python -m tests.bench [--rounds 5] [--only enrich]
+"""
+
+import argparse
+from collections.abc import Callable
 
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
-from tests.bench.agent import added_latency_ms
+from tests.bench import cpu, enrich, figures
 
-RATES = (50, 100, 200)
+MEASURES: dict[str, Callable[[int], list[figures.Section]]] = {"enrich": enrich.measure}
 
 
 def main() -> None:
-    table = Table(
-        title=f"run_agent, Kafka to Kafka: ms over the model's 200, {os.cpu_count()} cores"
-    )
-    for column in ("rows/s", "p50", "p90", "p99"):
-        table.add_column(column, justify="right")
-    for rate in RATES:
-        found = added_latency_ms(rate)
-        table.add_row(str(rate), *(f"{found[p - 1]:.0f}" for p in (50, 90, 99)))
-    table.caption = "load of the machine: {:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
-    Console().print(table)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=MEASURES)
+    given = parser.parse_args()
+    print("load of the machine:", cpu.load())
+    for name in [given.only] if given.only else MEASURES:
+        sections = MEASURES[name](given.rounds)
+        figures.write(sections, given.rounds)
+        for section in sections:
+            Console(width=160).print(Markdown(section.text(given.rounds)))
 
 
 if __name__ == "__main__":
