@@ -5,14 +5,16 @@ sink when an INSERT writes it; dead letters and traces of every Python operator 
 the team's topics. `tidemill check` stops before `execute`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from importlib.resources.abc import Traversable
 from typing import Protocol
 
 from py4j.protocol import Py4JError
 from pyflink.common import Configuration, JobClient
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
-from pyflink.table import Schema, StatementSet, StreamTableEnvironment
+from pyflink.table import Schema, StatementSet, StreamTableEnvironment, Table
 from pyflink.util.exceptions import TableException
 
 from jobs import ai_calls, mongodb_sinks
@@ -112,6 +114,7 @@ class Assembly:
     facts: dict[str, TableFacts] = field(default_factory=dict)
     reads: dict[str, TableFacts] = field(default_factory=dict)
     writes: dict[str, TableFacts] = field(default_factory=dict)
+    rejected: list[Table] = field(default_factory=list)
     dead_letters: list[DataStream] = field(default_factory=list)
     traces: list[DataStream] = field(default_factory=list)
     registered: set[str] = field(default_factory=set)
@@ -127,7 +130,7 @@ class Assembly:
         self.statements = self.environment.create_statement_set()
         for insert in self.script.inserts:
             self._insert(insert)
-        self._side_outputs("dead_letters", self.dead_letters, DEAD_LETTER_ROW)
+        self._side_outputs("dead_letters", self.dead_letters, DEAD_LETTER_ROW, self.rejected)
         self._side_outputs("agent_traces", self.traces, TRACE_ROW)
         reads, writes = list(self.reads.values()), list(self.writes.values())
         return Job(self.script, self.stream, self.statements, reads, writes)
@@ -206,12 +209,12 @@ class Assembly:
     def _guard(self, facts: TableFacts, statement: Statement) -> None:
         try:
             self.environment.execute_sql(self.topics.source(facts))
-            dead = guard_source(self.environment, facts, self.script.job_name)
+            rejected = guard_source(self.environment, facts, self.script.job_name)
         except TidemillError as error:
             raise statement.error(None, error.message, next_step=error.hint) from None
         except PLANNER_ERRORS as error:
             raise script_error(error, statement.path, statement) from error
-        self.dead_letters.append(dead)
+        self.rejected.append(rejected)
 
     def _keyed(self, call: KeyedCall) -> None:
         plan = KEYED_FUNCTIONS.get(call.function)
@@ -271,20 +274,22 @@ class Assembly:
             self.environment.execute_sql(self.topics.sink(facts))
             self.registered.add(name)
 
-    def _side_outputs(self, table: str, streams: list[DataStream], rows: Type) -> None:
-        if not streams:
-            return
-        facts = self.facts[table]
-        self._declare_sink(facts)
-        self.writes[table] = facts
-        whole = streams[0].union(*streams[1:]) if len(streams) > 1 else streams[0]
-        schema = Schema.new_builder()
-        for name, declared in rows.fields:
-            schema.column(name, data_type(declared))
-        view = f"{table}__stream"
-        self.environment.create_temporary_view(view, whole, schema.build())
-        names = ", ".join(f"`{name}`" for name, _ in rows.fields)
-        self.statements.add_insert_sql(f"INSERT INTO {sink_name(table)} SELECT {names} FROM {view}")
+    def _side_outputs(
+        self, table: str, streams: list[DataStream], rows: Type, tables: Sequence[Table] = ()
+    ) -> None:
+        """One INSERT for what all operators of the job have to say to one topic."""
+        whole = [*tables]
+        if streams:
+            stream = streams[0].union(*streams[1:]) if len(streams) > 1 else streams[0]
+            schema = Schema.new_builder()
+            for name, declared in rows.fields:
+                schema.column(name, data_type(declared))
+            whole.append(self.environment.from_data_stream(stream, schema.build()))
+        if whole:
+            facts = self.facts[table]
+            self._declare_sink(facts)
+            self.writes[table] = facts
+            self.statements.add_insert(sink_name(table), reduce(Table.union_all, whole))
 
 
 def assemble(

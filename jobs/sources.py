@@ -4,40 +4,73 @@ The source reads raw bytes, `udfs.decode.Decode` checks them against the declara
 shadows the table, so that scripts read it by the table's name.
 """
 
+from typing import Any
+
 from pyflink.datastream import DataStream
-from pyflink.table import Schema, StreamTableEnvironment
+from pyflink.java_gateway import get_gateway
+from pyflink.table import DataTypes, Schema, StreamTableEnvironment, Table
+from pyflink.util.java_utils import get_java_class
 
 from jobs.errors import TidemillError
 from jobs.tables import TableFacts, named
 from jobs.topics import RAW_COLUMNS, raw_name
 from jobs.uids import set_uids
-from udfs.core.types import row_type
-from udfs.decode import Decode
-from udfs.flink_types import data_type, type_information
-from udfs.side_outputs import dead_letters_tag
+from udfs.decode import REJECTED, decode, decoded_type
+from udfs.side_outputs import DEAD_LETTER_ROW
+
+# PyFlink's coder cannot hold a time beyond 2038; none is a bad timestamp to the guard, too.
+_KAFKA_TIME = (
+    "CASE WHEN kafka_time BETWEEN TO_TIMESTAMP_LTZ(0, 3) AND TO_TIMESTAMP_LTZ(2000000000000, 3)"
+    " THEN kafka_time END"
+)
 
 
-def guard_source(environment: StreamTableEnvironment, facts: TableFacts, job: str) -> DataStream:
+def guard_source(environment: StreamTableEnvironment, facts: TableFacts, job: str) -> Table:
     """Register the guarded view of a table whose raw source exists; returns its dead letters."""
     rowtime = facts.watermark[0] if facts.watermark else None
     _check(facts, rowtime)
-    names = ", ".join(map(named, RAW_COLUMNS))
+    function, decoded = f"{facts.name}__decode", f"{facts.name}__decoded"
+    environment.create_temporary_function(function, decode(facts.topic, facts.columns, job))
+    arguments = ", ".join([*map(named, RAW_COLUMNS[:-1]), _KAFKA_TIME])
     extra = f", {named(rowtime)}" if rowtime else ""
-    raw = environment.sql_query(f"SELECT {names}{extra} FROM {named(raw_name(facts.name))}")
-    rows = row_type([(c.name, c.type) for c in facts.columns])
-    decoded = (
-        set_uids(environment.to_data_stream(raw), f"source-{facts.name}")
-        .process(Decode(facts.topic, facts.columns, job), type_information(rows))
-        .name(f"decode {facts.name}")
-        .uid(f"decode-{facts.name}")
+    raw = environment.sql_query(
+        f"SELECT {named(function)}({arguments}) AS found{extra} FROM {named(raw_name(facts.name))}"
     )
-    schema = Schema.new_builder()
-    for column in facts.columns:
-        schema.column(column.name, data_type(column.type))
+    # Made a stream of, so that the planner calls the function once for all who read the view.
+    schema = Schema.new_builder().column("found", decoded_type(facts.columns))
     if rowtime:
+        schema.column(rowtime, DataTypes.TIMESTAMP_LTZ(3))
         schema.watermark(rowtime, "SOURCE_WATERMARK()")
-    environment.create_temporary_view(facts.name, decoded, schema.build())
-    return decoded.get_side_output(dead_letters_tag())
+    stream = set_uids(_stream(environment, raw), f"source-{facts.name}")
+    environment.create_temporary_view(decoded, stream, schema.build())
+    rows, letters = (
+        environment.sql_query(f"SELECT {columns} FROM {named(decoded)} WHERE {condition}")
+        for columns, condition in (
+            (_columns(facts, rowtime), f"found IS NOT NULL AND found.{REJECTED} IS NULL"),
+            (_dead_letter_columns(), f"found.{REJECTED} IS NOT NULL"),
+        )
+    )
+    environment.create_temporary_view(facts.name, rows)
+    return letters
+
+
+def _columns(facts: TableFacts, rowtime: str | None) -> str:
+    names = [named(column.name) for column in facts.columns]
+    own = rowtime and named(rowtime)
+    return ", ".join(n if n == own else f"found.{n} AS {n}" for n in names)
+
+
+def _dead_letter_columns() -> str:
+    names = (named(name) for name, _ in DEAD_LETTER_ROW.fields)
+    return ", ".join(f"found.{REJECTED}.{n} AS {n}" for n in names)
+
+
+def _stream(environment: StreamTableEnvironment, table: Table) -> DataStream:
+    """The table as a stream of Flink's own rows: nothing is converted, there or back."""
+    own: Any = get_gateway().jvm.org.apache.flink.table.data.RowData
+    rows = table._j_table.getResolvedSchema().toSourceRowDataType()
+    bridged = rows.bridgedTo(get_java_class(own))
+    return DataStream(environment._j_tenv.toDataStream(table._j_table, bridged))
 
 
 def _check(facts: TableFacts, rowtime: str | None) -> None:

@@ -122,9 +122,7 @@ def pile(topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
     producer.flush(60)
 
 
-def steady_rate(
-    topic: str, start: Mapping[Place, int], steady_from: float, check: Check
-) -> float:
+def steady_rate(topic: str, start: Mapping[Place, int], steady_from: float, check: Check) -> float:
     """Records a second behind `start`, from this share of them on. Raises where one is wrong."""
     records = list(read_all(servers(), [topic], start))
     wrong = next((r for r in records if not check(r.value or b"")), None)

@@ -3,8 +3,8 @@
     python -m tests.bench.baseline.agent_loop FROM TO COUNT
 
 The same OpenAI client and the same journal as Tidemill's, looked up before each call and written
-before its answer is used. No state, no order, no checkpoint, no retry of what failed, no spans: what
-is in flight at a crash is lost. It prints its CPU seconds.
+before its answer is used. No state, no order, no checkpoint, no spans: what is in flight at a
+crash is lost. It prints its CPU seconds.
 """
 
 import asyncio
