@@ -1,29 +1,157 @@
-"""`run_agent` from Kafka to Kafka: what it adds to the model's time. A key of its own a row."""
+"""`run_agent` from Kafka to Kafka, model at 200 ms, 200 in flight: rows `steps`, `tail`, `latency`.
 
-from pathlib import Path
-from statistics import quantiles
+One job runs all the time. Its saturation is measured in rounds against the bare asyncio loop; then
+paced load at half of it, with a model that is always fast and with one that is slow at times.
+"""
 
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from statistics import median, quantiles
+from typing import Any
+
+from connectors.kafka import end_offsets
 from deploy import stack
 from deploy.java import client_environment
-from tests.bench import ground
+from jobs.cluster import Cluster
+from tests.bench import cpu, ground
+from tests.bench.figures import Figure, Section, share, table
 
-SQL = Path(__file__).parent / "sql"
 PARTS = ("kafka", "mongodb", "flink")
-MODEL_S = 0.2
-WARM_UP_S = 30
+MODEL_MS = 200
+SLOW_MS = 3000
+SLOW_EVERY = 100
+STEPS = 5000
+STEADY_FROM = 0.2
+PACED_S = 15
+TOPICS = {"loop": ("loop_questions", "loop_answers"), "run_agent": ("questions", "answers")}
 QUESTION = b'{"question": "Which of the two routes is cheaper in winter, and why is that so?"}'
+ANSWER = {"summary": "two sentences about what was asked", "score": 7}
 
 
-def added_latency_ms(rate: float, seconds: float = 30) -> list[float]:
-    """Percentiles 1 to 99 of the time over the model's, at this rate of rows a second."""
-    with ground.model("--delay", str(MODEL_S)) as url:
-        environment = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "bench", "TIDEMILL_SQL": str(SQL)}
-        with stack.private(PARTS, {**client_environment(), **environment}):
-            ground.create_topics("questions", "answers")
+class Bench:
+    """The running job, the model, and how many questions each topic has had."""
+
+    def __init__(self, model: ground.Model) -> None:
+        self.model = model
+        self.sent: Counter[str] = Counter()
+        self._cluster = Cluster(os.environ["FLINK_REST_URL"])
+        job = self._cluster.running("bench.agent")
+        assert job
+        self.job_id = job.id
+        self.checkpoints: dict[int, dict[str, Any]] = {}
+
+    def saturated(self, name: str) -> tuple[float, dict[str, float]]:
+        """One pile of questions: steps a second, and CPU of a step by kind of process."""
+        questions, answers = TOPICS[name]
+        start, first = end_offsets(ground.servers(), [answers]), self.sent[questions]
+        self.sent[questions] += STEPS
+        keys = (f"q{n}".encode() for n in range(first, first + STEPS))
+        before = cpu.seconds(model=self.model.process)
+        ground.pile(questions, ((key, QUESTION) for key in keys))
+        loop_s = 0.0
+        if name == "loop":
+            command = [sys.executable, "-m", "tests.bench.baseline.agent_loop"]
+            done = subprocess.run([*command, questions, answers, str(STEPS)], check=True,
+                                  cwd=ground.ROOT, capture_output=True, text=True)  # fmt: skip
+            loop_s = float(done.stdout)
+        ground.await_records(answers, first + STEPS)
+        used = cpu.per_record_us(before, cpu.seconds(model=self.model.process), STEPS)
+        if loop_s:
+            used["the loop"] = loop_s / STEPS * 1e6
+        self._note_checkpoints()
+        return ground.steady_rate(answers, start, STEADY_FROM, is_right), used
+
+    def paced(self, rate: float, slow_every: int) -> list[float]:
+        """Milliseconds from question to answer at this rate, model's time and all."""
+        places = end_offsets(ground.servers(), ["questions", "answers"])
+        first = self.sent["questions"]
+        self.model.slow(slow_every)
+        total = ground.offered("questions", rate, PACED_S, first, QUESTION)
+        self.sent["questions"] += total
+        ground.await_records("answers", first + total)
+        self._note_checkpoints()
+        asked, answered = ground.arrivals("questions", places), ground.arrivals("answers", places)
+        return [answered[key] - asked[key] for key in asked]
+
+    def _note_checkpoints(self) -> None:
+        for found in self._cluster.get(f"/jobs/{self.job_id}/checkpoints")["history"]:
+            if found["status"] == "COMPLETED" and not found["is_savepoint"]:
+                self.checkpoints[found["id"]] = found
+
+
+def measure(rounds: int) -> list[Section]:
+    """Steps a second against the loop; latency at half load, without and with a slow tail."""
+    delays = ("--delay", str(MODEL_MS / 1000), "--slow-delay", str(SLOW_MS / 1000))
+    with ground.model(*delays) as model:
+        environment = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "bench", "BENCH_JOB": "none"}
+        environment = {**client_environment(), **environment, "TIDEMILL_SQL": str(ground.SQL)}
+        with stack.private(PARTS, environment):
+            ground.create_topics(*(topic for pair in TOPICS.values() for topic in pair))
             ground.submit("bench/agent")
-            warm = ground.offered("questions", rate, WARM_UP_S, 0, QUESTION)
-            total = warm + ground.offered("questions", rate, seconds, warm, QUESTION)
-            ground.await_records("answers", total)
-            asked, answered = ground.arrivals("questions"), ground.arrivals("answers")
-    measured = (f"q{number}".encode() for number in range(warm, total))
-    return quantiles((answered[k] - asked[k] - MODEL_S * 1000 for k in measured), n=100)
+            return _measured(Bench(model), rounds)
+
+
+def _measured(bench: Bench, rounds: int) -> list[Section]:
+    rates: dict[str, list[float]] = {name: [] for name in TOPICS}
+    cpus: dict[str, dict[str, float]] = {}
+    for number in range(rounds + 1):  # the first warms up
+        for name in ground.rotated(list(TOPICS), number):
+            rate, used = bench.saturated(name)
+            ground.say(f"round {number} {name}: {rate:.0f}/s")
+            if number:
+                rates[name].append(rate)
+                cpus[name] = used
+    half = median(rates["run_agent"]) / 2
+    found: dict[int, list[list[float]]] = {0: [], SLOW_EVERY: []}
+    for number in range(rounds):
+        for slow_every in ground.rotated(list(found), number):
+            latencies = bench.paced(half, slow_every)
+            found[slow_every].append(latencies)
+            ground.say(f"round {number} 1 of {slow_every} slow: p50 {median(latencies):.0f} ms")
+    checkpoints = [c["end_to_end_duration"] for c in bench.checkpoints.values()]
+    return [_steps(rates, cpus), *_latency(half, found, checkpoints)]
+
+
+def is_right(value: bytes) -> bool:
+
+    return json.loads(value) == ANSWER
+
+
+def _steps(rates: dict[str, list[float]], cpus: dict[str, dict[str, float]]) -> Section:
+    ratio = median(a / b for a, b in zip(rates["run_agent"], rates["loop"], strict=True))
+    what = {"loop": "bare asyncio loop", "run_agent": "**Tidemill: run_agent**"}
+    rows = [[what[n], f"{median(rates[n]):,.0f}", share(cpus[n])] for n in TOPICS]
+    where = table(["200 in flight, one process of calls", "steps/s", "µs of CPU a step"], rows)
+    figure = Figure("agent steps, share of the loop's rate", ratio, 0.8, "×", at_least=True)
+    return Section("steps", "Agent steps a second, model at 200 ms", [figure], where)
+
+
+def _latency(
+    half: float, found: dict[int, list[list[float]]], checkpoints: list[float]
+) -> list[Section]:
+    uniform, tail = found[0], found[SLOW_EVERY]
+    ratio = median(median(t) / median(u) for t, u in zip(tail, uniform, strict=True))
+    p50, p90, p99 = (
+        median(quantiles(one, n=100)[p - 1] - MODEL_MS for one in uniform) for p in (50, 90, 99)
+    )
+    at = f"{half:.0f} rows a second, half of the saturation"
+    tail_figures = [
+        Figure(f"p50 with 1 % at {SLOW_MS / 1000:g} s against none, {at}", ratio, 1.5, "×"),
+        Figure(
+            "checkpoint under load, the longest (at saturation and half)", max(checkpoints),
+            1000, "ms",
+        ),
+        Figure("checkpoint under load, the median", median(checkpoints), None, "ms"),
+    ]  # fmt: skip
+    latency = [
+        Figure(f"p50 over the model's time, {at}", p50, 60, "ms"),
+        Figure("p90", p90, None, "ms"),
+        Figure("p99", p99, 250, "ms"),
+    ]
+    return [
+        Section("tail", "A model that is slow at times", tail_figures),
+        Section("latency", "Added latency, Kafka to Kafka", latency),
+    ]

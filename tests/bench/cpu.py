@@ -17,16 +17,16 @@ def seconds(**others: psutil.Process) -> Counter[str]:
     for name, record in StackRecord.load(settings().home).processes.items():
         for process in record.family():
             try:
-                kind = KINDS.get(name) or _kind(process, process.pid == record.pid)
-                used[kind] += _cpu_s(process)
+                used[KINDS.get(name) or kind(process, process.pid == record.pid)] += _cpu_s(process)
             except psutil.Error:
                 continue
-    for kind, process in others.items():
-        used[kind] += _cpu_s(process)
+    for other, process in others.items():
+        used[other] += _cpu_s(process)
     return used
 
 
-def _kind(process: psutil.Process, is_leader: bool) -> str:
+def kind(process: psutil.Process, is_leader: bool) -> str:
+    """What a process of the Flink cluster is; shells count as what they start."""
     words = " ".join(process.cmdline())
     if is_leader:
         return "JobManager" if "StandaloneSession" in words else "TaskManager"
@@ -40,7 +40,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 def per_record_us(before: Counter[str], after: Counter[str], records: int) -> dict[str, float]:
     """Microseconds of CPU for one record, by kind of process, those below 1 % left out."""
-    used = {kind: (after[kind] - before[kind]) / records * 1e6 for kind in after}
+    used = {k: (after[k] - before[k]) / records * 1e6 for k in after}
     total = sum(used.values())
     return {k: v for k, v in sorted(used.items(), key=lambda i: -i[1]) if v > total / 100}
 

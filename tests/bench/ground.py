@@ -62,9 +62,9 @@ def model(*options: str) -> Iterator[Model]:
         process.wait(10)
 
 
-def submit(name: str) -> None:
+def submit(name: str, *options: str) -> None:
     """Submit one script; what the command says is shown where it fails."""
-    done = tidemill("submit", name, environment=os.environ, timeout_s=300)
+    done = tidemill("submit", name, *options, environment=os.environ, timeout_s=300)
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
 
