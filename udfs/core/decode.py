@@ -9,7 +9,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from udfs.core import events
 from udfs.core.types import Type, TypeMismatch, decode
@@ -30,8 +30,7 @@ class Rejected(ValueError):
         super().__init__(message)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One Kafka record as it lies on the topic; times in milliseconds since the epoch."""
 
     topic: str
@@ -146,7 +145,7 @@ def _document(value: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Rejected("not_utf8", f"not UTF-8 at byte {error.start}: {error.reason}") from None
     try:
-        document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = _JSON.decode(text)
     except RecursionError:
         raise Rejected("too_deep", "the JSON is nested too deeply") from None
     except Rejected:
@@ -167,3 +166,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise Rejected("not_finite", f"{name} is not JSON; expected a finite number")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
