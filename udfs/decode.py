@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyflink.common import Row
-from pyflink.table import DataTypes, FunctionContext
+from pyflink.table import FunctionContext
 from pyflink.table.types import DataType
 from pyflink.table.udf import ScalarFunction, udf
 
 from udfs import worker_process
 from udfs.core.decode import Column, Record, Rejected, decode_record
-from udfs.core.types import row_type
+from udfs.core.types import Type, row_type
 from udfs.flink_types import data_type, to_table
 from udfs.side_outputs import DEAD_LETTER_ROW, dead_letter
 
@@ -36,8 +36,7 @@ class Decode(ScalarFunction):
 
     def open(self, function_context: FunctionContext) -> None:
         worker_process.prepare()
-        self._to_table = to_table(row_type([(c.name, c.type) for c in self.columns]))
-        self._nothing = [None] * len(self.columns)
+        self._to_table = to_table(row_type(_fields(self.columns)))
         metrics = function_context.get_metric_group()
         self._rejected = metrics.counter("records_rejected")
         self._tombstones = metrics.counter("tombstones")
@@ -50,18 +49,19 @@ class Decode(ScalarFunction):
         partition: int,
         offset: int,
         event_time: Any,
-    ) -> Row | None:
+    ) -> Any:
         timestamp_ms = round(event_time.timestamp() * 1000) if event_time else -1
         record = Record(self.topic, partition, offset, timestamp_ms, key, body, headers or {})
         try:
             row = decode_record(record, self.columns, int(time.time() * 1000))
         except Rejected as rejected:
             self._rejected.inc()
-            return Row(*self._nothing, self._dead_letter(record, rejected))
+            nothing = [None] * len(self.columns)
+            return self._to_table((*nothing, self._dead_letter(record, rejected)))
         if row is None:
             self._tombstones.inc()
             return None
-        return Row(*self._to_table(row), None)
+        return self._to_table((*row, None))
 
     def _dead_letter(self, record: Record, rejected: Rejected) -> Row:
         place = f"{record.topic}/{record.partition}/{record.offset}".encode()
@@ -76,10 +76,13 @@ class Decode(ScalarFunction):
         )
 
 
+def _fields(columns: Sequence[Column]) -> list[tuple[str, Type]]:
+    return [*((c.name, c.type) for c in columns), (REJECTED, DEAD_LETTER_ROW)]
+
+
 def decoded_type(columns: Sequence[Column]) -> DataType:
     """What the function returns: a ROW of the table's columns, then the dead letter."""
-    fields = [*((c.name, c.type) for c in columns), (REJECTED, DEAD_LETTER_ROW)]
-    return DataTypes.ROW([DataTypes.FIELD(name, data_type(t)) for name, t in fields])
+    return data_type(row_type(_fields(columns)))
 
 
 def decode(topic: str, columns: Sequence[Column], job: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pyflink.common import Instant, Row, Types
 from pyflink.common.typeinfo import TypeInformation
+from pyflink.fn_execution.coder_impl_fast import InternalRow
 from pyflink.table import DataTypes
 from pyflink.table.types import DataType
 
@@ -100,19 +101,28 @@ def _datetime_to_instant(value: Any) -> Any:
 
 
 def _rows(convert: Sequence[Converter], make: Callable[[list[Any]], Any]) -> Converter:
+    changed = [(place, f) for place, f in enumerate(convert) if f is not _same]
+
     def whole(value: Any) -> Any:
         if value is None:
             return None
-        return make([f(v) for f, v in zip(convert, value, strict=True)])
+        fields = list(value)
+        for place, f in changed:
+            fields[place] = f(fields[place])
+        return make(fields)
 
     return whole
 
 
 def _arrays(convert: Converter) -> Converter:
+    if convert is _same:
+        return _same
     return lambda value: None if value is None else [convert(v) for v in value]
 
 
 def _maps(key: Converter, item: Converter) -> Converter:
+    if key is _same and item is _same:
+        return _same
     return lambda value: None if value is None else {key(k): item(v) for k, v in value.items()}
 
 
@@ -141,7 +151,7 @@ def to_flink(declared: Type) -> Converter:
 
 def to_table(declared: Type) -> Converter:
     """A function that turns a value of `udfs.core` into what a scalar function can return."""
-    return _converter(declared, dict.fromkeys(TIMES, _floored), lambda v: Row(*v))
+    return _converter(declared, dict.fromkeys(TIMES, _floored), lambda v: InternalRow(v, 0))
 
 
 def _floored(value: Any) -> Any:
