@@ -25,7 +25,7 @@ test: setup ## Lint, types, import rules, and all tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest
 
-bench: setup ## Measure on this machine (six minutes; nothing else should run)
+bench: setup ## Measure on this machine (twenty minutes; nothing else should run)
 	@$(BIN)/python -m tests.bench
 
 up: setup ## Start or mend the local stack
