@@ -1,7 +1,7 @@
 # Python 3.11 or 3.12, make and a network are all that a fresh machine needs.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench up down doctor wheel lock clean
+.PHONY: help setup demo test bench chaos up down doctor wheel lock clean
 
 BIN := .venv/bin
 REQUIREMENTS := deploy/requirements
@@ -27,6 +27,9 @@ test: setup ## Lint, types, import rules, and all tests
 
 bench: setup ## Measure on this machine (twenty minutes; nothing else should run)
 	@$(BIN)/python -m tests.bench
+
+chaos: setup ## Kill everything while 2,000 leads are on their way (twenty minutes)
+	@$(BIN)/python -m tests.chaos
 
 up: setup ## Start or mend the local stack
 	@$(BIN)/tidemill up

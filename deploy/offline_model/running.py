@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -57,12 +58,18 @@ def listening(port: int) -> socket.socket:
     return found
 
 
-def serve(port: int, latency_ms: float, control: bool, ready: Callable[[str], None]) -> None:
+def serve(
+    port: int,
+    latency_ms: float,
+    control: bool,
+    ready: Callable[[str], None],
+    log: Path | None = None,
+) -> None:
     """Serves until SIGTERM or SIGINT; `ready` is told the address once."""
     cues()
     bound = listening(port)
     url = f"http://{HOST}:{bound.getsockname()[1]}/v1"
-    server = _Server(OfflineServer(latency_ms, control).app, lambda: ready(url))
+    server = _Server(OfflineServer(latency_ms, control, log).app, lambda: ready(url))
     server.run(sockets=[bound])
 
 

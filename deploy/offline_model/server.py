@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -41,8 +42,11 @@ _log = logging.getLogger("tidemill.offline_model")
 class OfflineServer:
     """The application and what it remembers: fault rules and the log of requests."""
 
-    def __init__(self, latency_ms: float = 0.0, control: bool = False) -> None:
+    def __init__(
+        self, latency_ms: float = 0.0, control: bool = False, log: Path | None = None
+    ) -> None:
         self.latency_ms = latency_ms
+        self._log_file = log.open("a") if log else None  # outlives a kill of this process
         self.faults = Faults()
         self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
         self.in_flight = self.most_in_flight = self.count = 0
@@ -112,6 +116,8 @@ class OfflineServer:
         finally:
             self.in_flight -= 1
             entry["finished_at"] = time.time()
+            if self._log_file:
+                print(json.dumps(entry), file=self._log_file, flush=True)
 
     def _made(
         self,

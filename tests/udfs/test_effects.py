@@ -9,7 +9,6 @@ import email
 import email.policy
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,7 +27,7 @@ from connectors.smtp import SmtpSender
 from deploy.mail_sink import MailSink
 from tests.udfs.effect_worker import PATIENCE, intent
 from udfs.core.effect import Outcome, address_hash
-from udfs.core.outbox import FAILPOINTS, Outbox
+from udfs.core.outbox import Outbox
 
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
@@ -116,24 +115,6 @@ def test_a_mail_lies_in_the_sink_as_it_was_asked_for(office: Office) -> None:
     [again] = office.deliver(1)
     assert (again.status, again.repeated, again.sent_at_ms) == ("sent", True, outcome.sent_at_ms)
     assert office.mails().total() == 1
-
-
-@pytest.mark.parametrize("point", FAILPOINTS)
-def test_a_worker_killed_at_a_failpoint_mails_nobody_twice(office: Office, point: str) -> None:
-    office.patient(2)
-    worker = office.worker(0, 12, point=point, at_pass=5)
-    worker.communicate(timeout=60)
-    assert worker.returncode == -signal.SIGKILL
-    outcomes = office.deliver(*range(12))
-    assert {outcome.status for outcome in outcomes} <= {"sent", "parked"}
-    listed = {outcome.effect_id for outcome in outcomes if outcome.status == "parked"}
-    assert listed == office.parked()
-    if point not in ("before_claim", "after_sent"):
-        assert listed
-    mails = office.mails()
-    assert max(mails.values()) == 1
-    for outcome in outcomes:
-        assert mails[f"<{outcome.effect_id}@tidemill.example>"] == 1 or outcome.status == "parked"
 
 
 def test_workers_killed_at_random_mail_nobody_twice(office: Office) -> None:

@@ -1,0 +1,114 @@
+"""A running world and what to hit in it in, the blow and the proof that it landed out.
+
+`kill` is SIGKILL. `stop` is SIGSTOP for 20 s and SIGCONT: whoever was taken for dead comes back.
+"""
+
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from connectors.settings import settings
+from jobs.errors import TidemillError
+from tests.chaos.world import World, alive
+
+STOP_S = 20.0
+PROOF_S = 60.0
+# Victim → a word of its command line; the first four take jobs along.
+VICTIMS = {
+    "Python worker": "beam_boot",
+    "TaskManager": "TaskManagerRunner",
+    "JobManager": "StandaloneSession",
+    "run process": "run_process_main",
+    "broker": "deploy.kafka_server",
+    "MongoDB server": "deploy.mongodb_server",
+    "mail sink": "deploy.mail_sink",
+    "model": "deploy.offline_model",
+}
+RESTART_JOBS = ("Python worker", "TaskManager")
+
+
+class NotProven(AssertionError):
+    """A blow that did not land, or hit nothing that worked."""
+
+
+@dataclass(frozen=True)
+class Blow:
+    """One kill or stop, and what was in flight when it came."""
+
+    victim: str
+    how: str
+    pid: int
+    leads_in_flight: int
+    calls_in_flight: int
+
+
+def strike(world: World, victim: str, how: str, leads_in_flight: int, rng: random.Random) -> Blow:
+    """Hit one process of this kind. Raises NotProven."""
+    found = processes(world, victim)
+    if not found:
+        raise NotProven(f"no {victim} runs")
+    process = rng.choice(found)
+    calls = world.calls_in_flight() if how == "kill" or victim != "model" else 0
+    struck_at_ms = time.time() * 1000
+    if how == "stop":
+        process.suspend()
+        _until(lambda: process.status() == psutil.STATUS_STOPPED, f"{victim} is not stopped")
+        time.sleep(STOP_S)
+        process.resume()
+        return Blow(victim, how, process.pid, leads_in_flight, calls)
+    os.kill(process.pid, signal.SIGKILL)
+    _until(lambda: not alive(process), f"{victim} {process.pid} is not gone")
+    if victim in RESTART_JOBS:
+        _until(lambda: _failed_since(world, struck_at_ms), f"no job restarted after the {victim}")
+    return Blow(victim, how, process.pid, leads_in_flight, calls)
+
+
+def mend(world: World, victim: str, jobs: list[str], options: list[str]) -> None:
+    """Bring back what does not come back by itself."""
+    world.mend()
+    if victim == "JobManager":
+        running = {job.name for job in world.cluster.jobs() if not job.ended}
+        missing = [job for job in jobs if job.replace("/", ".") not in running]
+        if missing:
+            world.submit(*missing, options=options)
+
+
+def processes(world: World, victim: str) -> list[psutil.Process]:
+    """All of this world's that are of this kind."""
+    own = {"mail sink": world.mail, "model": world.model}
+    if victim in own:
+        service = own[victim].process
+        return [service] if service is not None and alive(service) else []
+    home, word, found = str(settings().home), VICTIMS[victim], []
+    for process in psutil.process_iter():
+        try:
+            ours = process.environ().get("TIDEMILL_HOME") == home
+            if ours and process.name() != "sh" and word in " ".join(process.cmdline()):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def _failed_since(world: World, since_ms: float) -> bool:
+    """Whether Flink has noted a failure of any job since then."""
+    try:
+        for job in world.cluster.jobs():
+            history = world.cluster.get(f"/jobs/{job.id}/exceptions").get("exceptionHistory", {})
+            if any(entry["timestamp"] >= since_ms for entry in history.get("entries", ())):
+                return True
+    except TidemillError:
+        pass  # it is busy with the failure
+    return False
+
+
+def _until(condition, complaint: str) -> None:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + PROOF_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise NotProven(complaint)
+        time.sleep(0.1)

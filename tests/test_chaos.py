@@ -1,0 +1,48 @@
+"""A tenth of `make chaos`: the same code, fewer leads, kills and hits, and all planted defects of
+the mail's way. What the figures mean is in `tests/chaos`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import controls, failpoints, run
+from tests.chaos.variants import RUNNING
+from tests.conftest import isolate
+
+pytestmark = pytest.mark.timeout(900)
+VICTIMS = ("run process", "Python worker", "TaskManager", "broker", "MongoDB server")
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path) -> Iterator[None]:
+    """None of the session's addresses."""
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch, tmp_path / "home")
+        yield
+
+
+def test_every_lead_ends_once_and_no_mail_is_sent_twice_whatever_is_killed() -> None:
+    outcome = run.run(120, len(VICTIMS), seed=7, report=print, victims=VICTIMS)
+    assert {blow.victim for blow in outcome.blows} == set(VICTIMS)
+    assert outcome.breaches == {}
+    assert outcome.verdict.fates["mailed"] > 40
+    assert outcome.verdict.fates["dead"] < 12
+
+
+def test_a_process_killed_at_any_point_of_a_mails_way_sends_nothing_twice() -> None:
+    hits = failpoints.every_point(5, seed=7, report=print)
+    assert [hit for hit in hits if hit.wrong] == []
+    assert sum(hit.parked for hit in hits) > 0
+    assert all(hit.mailed > hit.effects // 2 for hit in hits)
+
+
+def test_each_defect_planted_on_a_mails_way_is_seen() -> None:
+    found = controls.sending(2, seed=7, report=print)
+    assert [control for control in found if not control.caught] == []
+
+
+def test_the_defects_of_a_runs_way_still_fit_the_code(tmp_path: Path) -> None:
+    copies = [planted.copy(tmp_path) for planted in RUNNING]
+    assert all((copy / "udfs").is_dir() for copy in copies)
