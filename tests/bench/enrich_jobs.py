@@ -20,6 +20,9 @@ from jobs.tables import TableFacts
 from jobs.team import Team
 from jobs.topics import KafkaTopics
 
+# As `tidemill submit -D` sets them: nobody waits for one row here, so bundles may be large.
+OPTIONS = {"python.fn-execution.bundle.time": "100", "python.fn-execution.bundle.size": "5000"}
+
 
 class Plain(Assembly):
     """The same job without the guard: Flink's own JSON format reads the topic."""
@@ -34,7 +37,7 @@ def submit(name: str) -> str:
     kind, _, script_name = name.partition("_")
     script: Script = load(f"bench/{script_name}")
     target, _ = cluster()
-    where = {**job_configuration(), **local_configuration(settings().home)}
+    where = {**job_configuration(), **local_configuration(settings().home), **OPTIONS}
     stream, table = environments(where, remote=(target.host, target.port), local=True)
     made = Plain if kind == "plain" else Assembly
     team = Team(sql_dir(), script.team)

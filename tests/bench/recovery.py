@@ -27,7 +27,6 @@ RATE = 30.0
 LIMIT_S = 90.0
 SETTLED_S = 14.0  # a checkpoint is complete, and the restart's back-off is at its start again
 BACKOFF = "restart-strategy.exponential-delay.reset-backoff-threshold=5 s"
-SHELLS = ("sh", "bash")
 BOUNDS_S = {"Beam worker": 5.0, "run process": 5.0, "TaskManager": 10.0}
 
 
@@ -97,9 +96,8 @@ def _victim(part: str) -> psutil.Process:
     for name, record in StackRecord.load(settings().home).processes.items():
         if not name.startswith("flink-taskmanager"):
             continue
-        kinds = {
-            cpu.kind(p, p.pid == record.pid): p for p in record.family() if p.name() not in SHELLS
-        }
+        family = [p for p in record.family() if p.name().startswith(("java", "python"))]
+        kinds = {cpu.kind(p, p.pid == record.pid): p for p in family}
         if "run process" in kinds:
             return kinds[part]
     raise RuntimeError("no TaskManager runs the job")
