@@ -45,6 +45,7 @@ class Section:
     title: str
     figures: Sequence[Figure]
     where: str = ""
+    notes: str = ""  # what stands in the way of a figure, and what would move it
 
     def text(self, rounds: int) -> str:
         now = dt.datetime.now(dt.UTC)
@@ -53,6 +54,7 @@ class Section:
             f"{now:%Y-%m-%d %H:%M} UTC, {rounds} rounds, load at the end {cpu.load()}",
             table(["what", "measured", "to reach", "reached"], [f.row() for f in self.figures]),
             self.where,
+            self.notes,
         ]
         return "\n\n".join(filter(None, lines)) + "\n"
 
