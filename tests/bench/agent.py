@@ -30,6 +30,13 @@ TOPICS = {"loop": ("loop_questions", "loop_answers"), "run_agent": ("questions",
 QUESTION = b'{"question": "Which of the two routes is cheaper in winter, and why is that so?"}'
 ANSWER = {"summary": "two sentences about what was asked", "score": 7}
 
+STEPS_NOTES = """Both make their calls in one process. Tidemill has others beside it (Flink's Python
+worker, the TaskManager), so on two cores it may be ahead of a loop that does all in one; the CPU of
+a step says what that costs. The model's stand-in is the bottleneck of neither."""
+LATENCY_NOTES = """On the way of a row: two bundles of Python of up to 20 ms (the guard's, and the
+keyed function's), its 10 ms timer, two round trips to MongoDB, three network buffers of 5 ms. That
+is some 100 ms; where the rest goes is not known yet. What to try first: one bundle for both."""
+
 
 class Bench:
     """The running job, the model, and how many questions each topic has had."""
@@ -126,7 +133,7 @@ def _steps(rates: dict[str, list[float]], cpus: dict[str, dict[str, float]]) -> 
     rows = [[what[n], f"{median(rates[n]):,.0f}", share(cpus[n])] for n in TOPICS]
     where = table(["200 in flight, one process of calls", "steps/s", "µs of CPU a step"], rows)
     figure = Figure("agent steps, share of the loop's rate", ratio, 0.8, "×", at_least=True)
-    return Section("steps", "Agent steps a second, model at 200 ms", [figure], where)
+    return Section("steps", "Agent steps a second, model at 200 ms", [figure], where, STEPS_NOTES)
 
 
 def _latency(
@@ -153,5 +160,5 @@ def _latency(
     ]
     return [
         Section("tail", "A model that is slow at times", tail_figures),
-        Section("latency", "Added latency, Kafka to Kafka", latency),
+        Section("latency", "Added latency, Kafka to Kafka", latency, notes=LATENCY_NOTES),
     ]

@@ -27,6 +27,10 @@ RATE = 30.0
 LIMIT_S = 90.0
 SETTLED_S = 14.0  # a checkpoint is complete, and the restart's back-off is at its start again
 BACKOFF = "restart-strategy.exponential-delay.reset-backoff-threshold=5 s"
+NOTES = """After a worker: 0.5 s of back-off, then a new Python imports Beam and PyFlink, then the
+function's own process starts (its row alone says how long that takes). After a TaskManager: up to
+6 s until it is missed, then the same in a JVM that has run nothing yet. All of it is CPU time, so
+other load multiplies it. What would move it: a worker kept warm, forked when needed."""
 BOUNDS_S = {"Beam worker": 5.0, "run process": 5.0, "TaskManager": 10.0}
 
 
@@ -52,7 +56,7 @@ def measure(rounds: int) -> list[Section]:
     ]
     rows = [[part, ", ".join(f"{s:.1f}" for s in t)] for part, t in times.items()]
     where = table(["killed", "seconds, every round"], rows)
-    return [Section("recovery", "After a kill", figures, where)]
+    return [Section("recovery", "After a kill", figures, where, NOTES)]
 
 
 @contextmanager
