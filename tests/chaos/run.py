@@ -1,6 +1,8 @@
 """A number of leads and of kills in; where every lead and every mail ended, judged, out.
 
 feed a share of the leads → wait until they are in flight → strike → prove it → mend → again
+
+A share that has ended before the blow came is followed by some more leads: a blow hits work.
 """
 
 import random
@@ -23,6 +25,7 @@ QUIET_S = 5.0
 LATENCY_MS = 200
 SMTP_CONNECTIONS = 8
 STOP_EVERY = 5  # each fifth blow is a SIGSTOP
+MORE_LEADS, FIRST_MORE = 10, 1_000_000
 
 Report = Callable[[str], None]
 
@@ -95,6 +98,7 @@ def run(
         _settle(place, report)
         evidence = oracle.gather(place.mails, place.answers)
         outcome.verdict = oracle.judge(place.fed, evidence)
+        outcome.leads = len(place.fed)
         outcome.most_calls = evidence.most_calls
         outcome.balanced = "BALANCED" in place.status()
         outcome.seconds = time.monotonic() - started
@@ -111,7 +115,10 @@ def _strike(place: World, victim: str, how: str, rng: random.Random) -> Blow:
     deadline = time.monotonic() + IN_FLIGHT_S
     while True:
         unfinished = len(_judged(place).unfinished)
-        if unfinished and kills.processes(place, victim):
+        if not unfinished:
+            first = FIRST_MORE + len(place.fed)
+            _feed(place, leads(MORE_LEADS, random.Random(first), first))
+        elif kills.processes(place, victim):
             return kills.strike(place, victim, how, unfinished, rng)
         if time.monotonic() > deadline:
             raise kills.NotProven(f"{victim}: {unfinished} leads are in flight")

@@ -191,14 +191,14 @@ def trace_of(record: NewRecord) -> str:
     return (dict(record.headers)["traceparent"] or b"").split(b"-")[1].decode()
 
 
-def leads(count: int, rng: random.Random) -> list[NewRecord]:
+def leads(count: int, rng: random.Random, first: int = 0) -> list[NewRecord]:
     """Leads of every kind; some of a person who comes twice, some that nobody can read."""
     found = []
-    for number in range(count):
+    for number in range(first, first + count):
         if rng.random() < 0.03:
             found.append(event(f"chaos-{number}", b'{"lead_data": {"name": "cut off'))
             continue
-        twin = number - 3 if number >= 3 and rng.random() < 0.03 else None
+        twin = number - 3 if number >= first + 3 and rng.random() < 0.03 else None
         found.append(lead(number, person=twin))
     return found
 
