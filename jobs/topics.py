@@ -11,7 +11,6 @@ from jobs.tables import TableFacts, create_table, named
 from udfs.core.types import Type
 
 MAX_REQUEST_BYTES = 8 << 20
-RAW_COLUMNS = ("record_key", "record_value", "headers", "partition", "offset", "kafka_time")
 _SINK_ONLY = ("sink.", "value.fields-include", "key.fields-prefix")
 _FORMATS = ("format", "key.format", "value.format", "key.fields")
 

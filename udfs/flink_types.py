@@ -10,7 +10,6 @@ from typing import Any
 
 from pyflink.common import Instant, Row, Types
 from pyflink.common.typeinfo import TypeInformation
-from pyflink.fn_execution.coder_impl_fast import InternalRow
 from pyflink.table import DataTypes
 from pyflink.table.types import DataType
 
@@ -46,7 +45,6 @@ _DATA_TYPES: dict[str, Callable[[], DataType]] = {
     "BYTES": DataTypes.BYTES,
 }
 Converter = Callable[[Any], Any]
-TIMES = ("TIMESTAMP", "TIMESTAMP_LTZ")
 HEADERS = Type("MAP", items=(Type("STRING"), Type("BYTES")))
 
 
@@ -147,18 +145,6 @@ def from_flink(declared: Type) -> Converter:
 def to_flink(declared: Type) -> Converter:
     """A function that turns a value of `udfs.core` into what PyFlink can send on."""
     return _converter(declared, {"TIMESTAMP_LTZ": _datetime_to_instant}, lambda v: Row(*v))
-
-
-def to_table(declared: Type) -> Converter:
-    """A function that turns a value of `udfs.core` into what a scalar function can return."""
-    return _converter(declared, dict.fromkeys(TIMES, _floored), lambda v: InternalRow(v, 0))
-
-
-def _floored(value: Any) -> Any:
-    """PyFlink's coder cuts seconds towards zero, and so moves a fraction before 1970 by one."""
-    if value is None or value.year >= 1970 or not value.microsecond:
-        return value
-    return value - dt.timedelta(seconds=1)
 
 
 def _bytes(value: Any) -> Any:

@@ -25,8 +25,8 @@ ROLES = {
     "plain_enrich": "Flink's own JSON source, Python function",
     "plain_relay": "Flink's own JSON source, no function (no Python at all)",
 }
-ORDERS = {LOOP: 200_000, "plain_relay": 120_000}
-ORDERS_OF_A_JOB = 60_000
+ORDERS = {LOOP: 300_000, "plain_relay": 400_000}
+ORDERS_OF_A_JOB = 200_000
 STEADY_FROM = 0.3
 NOTES = """Bundles of up to 5,000 orders or 100 ms for all four jobs (`tidemill submit -D`).
 Every guarded order leaves with seven headers (id, trace, source …) of some 300 bytes, which the

@@ -14,7 +14,7 @@ Headers = dict[str, bytes]
 
 NAMESPACE = uuid.UUID("6c1f6e38-31f5-5a4e-9d57-6b0c8a1f2d11")
 _NAMESPACE = NAMESPACE.bytes
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 def _joined(*parts: str | bytes) -> str:
@@ -74,7 +74,7 @@ def attempt(headers: Mapping[str, bytes] | None) -> int:
 
 def trace_context(headers: Mapping[str, bytes] | None) -> tuple[str, str]:
     """(trace id, parent span id) of an event; derived from its id where no traceparent came."""
-    match = _TRACEPARENT.match(text(headers, "traceparent") or "")
+    match = _TRACEPARENT.fullmatch(text(headers, "traceparent") or "")
     if match and set(match[1]) != {"0"} and set(match[2]) != {"0"}:
         return match[1], match[2]
     identity = text(headers, "ce_id") or ""

@@ -24,7 +24,17 @@ _TEXTS = {"STRING", "VARCHAR", "CHAR"}
 _BYTES = {"BYTES", "VARBINARY", "BINARY"}
 _TIMES = {"TIMESTAMP", "TIMESTAMP_LTZ"}
 _FLOATS = {"FLOAT", "DOUBLE"}
+_FLOAT_LIMIT = 2.0**128 - 2.0**103  # what is nearer to 2^128 than to the largest FLOAT
 _OTHERS = {"BOOLEAN", "DECIMAL", "DATE", "TIME"}
+_DAY, _CLOCK = r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+_MOMENT = rf"{_DAY}T{_CLOCK}(Z|[+-][0-9]{{2}}:[0-9]{{2}})?"
+_TIME_FORMS = {
+    "DATE": (re.compile(_DAY), "2026-01-31"),
+    "TIME": (re.compile(_CLOCK), "13:45:00"),
+    "TIMESTAMP": (re.compile(_MOMENT), "2026-01-31T13:45:00"),
+    "TIMESTAMP_LTZ": (re.compile(_MOMENT), "2026-01-31T13:45:00Z"),
+}
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _TOKEN = re.compile(r"\s*(`(?:[^`]|``)*`|'(?:[^']|'')*'|\w+|[<>(),])")
 
 
@@ -220,7 +230,7 @@ def _decode_float(value: Any, declared: Type, path: str) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number):
+    if not math.isfinite(number) or (declared.kind == "FLOAT" and abs(number) >= _FLOAT_LIMIT):
         raise TypeMismatch(path, f"a finite {declared.kind}", _found(value))
     return number
 
@@ -232,7 +242,7 @@ def _decode_boolean(value: Any, declared: Type, path: str) -> bool:
 
 
 def _decode_decimal(value: Any, declared: Type, path: str) -> Decimal:
-    if type(value) not in (int, float, str):
+    if type(value) not in (int, float, str) or not _DECIMAL.fullmatch(str(value)[:100]):
         raise TypeMismatch(path, str(declared), _found(value))
     precision, scale = (*declared.parameters, 10, 0)[:2] if declared.parameters else (10, 0)
     try:
@@ -253,12 +263,13 @@ def _decode_bytes(value: Any, declared: Type, path: str) -> bytes:
 
 
 def _decode_time(value: Any, declared: Type, path: str) -> Any:
-    if isinstance(value, str):
+    form, example = _TIME_FORMS[declared.kind]
+    if isinstance(value, str) and form.fullmatch(value):
         try:
             return _parse_time(value, declared.kind)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter: a zone beyond the first or last year
             pass
-    raise TypeMismatch(path, f"{declared.kind} (ISO 8601 text)", _found(value))
+    raise TypeMismatch(path, f"{declared.kind} (text such as {example})", _found(value))
 
 
 def _parse_time(value: str, kind: str) -> Any:
@@ -281,7 +292,10 @@ def _decode_array(value: Any, declared: Type, path: str) -> list[Any]:
 def _decode_map(value: Any, declared: Type, path: str) -> dict[Any, Any]:
     if not isinstance(value, dict) or declared.items[0].kind != "STRING":
         raise TypeMismatch(path, "an object", _found(value))
-    return {k: decode(v, declared.items[1], f"{path}.{k}") for k, v in value.items()}
+    return {
+        _decode_text(k, declared.items[0], path): decode(v, declared.items[1], f"{path}.{k}")
+        for k, v in value.items()
+    }
 
 
 def _decode_row(value: Any, declared: Type, path: str) -> tuple[Any, ...]:

@@ -1,0 +1,53 @@
+"""A table's declaration in, what Flink compiles its guard from out: Java code and its references.
+
+`Guard.java` says what it does and why it is not Python.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from udfs.core import decode, events
+from udfs.core.decode import Column
+from udfs.core.types import Type, row_type
+
+CLASS_NAME = "Guard"
+_LIMITS = {
+    "key_bytes": decode.MAX_KEY_BYTES,
+    "value_bytes": decode.MAX_VALUE_BYTES,
+    "headers": decode.MAX_HEADERS,
+    "header_bytes": decode.MAX_HEADER_BYTES,
+    "earliest_ms": decode.EARLIEST_MS,
+    "ahead_ms": decode.LATEST_AHEAD_MS,
+}
+_PARAMETERS = {"DECIMAL": (10, 0), "TIMESTAMP": (6,), "TIMESTAMP_LTZ": (6,)}
+
+
+def code() -> str:
+    """The operator's Java code."""
+    return files("udfs").joinpath("Guard.java").read_text(encoding="utf-8")
+
+
+def declaration(topic: str, columns: Sequence[Column]) -> str:
+    """What the operator must know of a table, as JSON."""
+    return json.dumps(
+        {
+            "topic": topic,
+            "namespace": events.NAMESPACE.hex,
+            "limits": _LIMITS,
+            "sources": [column.source for column in columns],
+            "table": _type(row_type([(column.name, column.type) for column in columns])),
+        }
+    )
+
+
+def _type(declared: Type) -> dict[str, Any]:
+    fields = declared.fields or tuple(("", item) for item in declared.items)
+    return {
+        "kind": declared.kind,
+        "nullable": declared.nullable,
+        "parameters": (*declared.parameters, *_PARAMETERS.get(declared.kind, ()))[:2],
+        "names": [name for name, _ in fields],
+        "parts": [_type(inner) for _, inner in fields],
+    }
