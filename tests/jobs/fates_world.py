@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.evidence import Fact
 from jobs.fates import Balance, Fate, Flow, Measured, balance
-from udfs.core.events import child_id, trace_id
+from udfs.core.events import child_id, trace_context
 
 DEAD = "sdr_dead_letters"
 WAY = Flow(
@@ -47,7 +47,7 @@ class Topics:
             key=parent.key if parent else name,
             event_id=event_id,
             attempt=parent.attempt if parent else 1,
-            trace_id=parent.trace_id if parent else trace_id(name),
+            trace_id=parent.trace_id if parent else trace_context({"ce_id": name.encode()})[0],
             source=parent.place if parent else "",
             says=says if says is not None else {} if parent else {"content": "a"},
         )

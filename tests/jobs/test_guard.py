@@ -90,6 +90,8 @@ RAW = [
 ]  # fmt: skip
 HEADERS: list[dict[str, bytes | None]] = [
     {"ce_id": b"mine"},
+    {"ce_id": b"6c1f6e38-31f5-5a4e-9d57-6b0c8a1f2d11"},
+    {"ce_id": b"00000000-0000-0000-0000-000000000000"},
     {"ce_id": b""},
     {"ce_id": None, "x": b"\x00\xff"},
     {"traceparent": b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-00", "attempt": b"3"},

@@ -13,41 +13,40 @@ from collections.abc import Mapping
 Headers = dict[str, bytes]
 
 NAMESPACE = uuid.UUID("6c1f6e38-31f5-5a4e-9d57-6b0c8a1f2d11")
-_NAMESPACE = NAMESPACE.bytes
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
-def _joined(*parts: str | bytes) -> str:
-    """Parts as one name; no two different lists of parts collide, for lengths are written in."""
+def _pieces(*parts: str | bytes) -> bytes:
+    """Parts as one; no two different lists of parts collide, for lengths are written in."""
     pieces: list[bytes] = []
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         pieces += (len(raw).to_bytes(8, "big"), raw)
-    return hashlib.sha256(b"".join(pieces)).hexdigest()
+    return b"".join(pieces)
 
 
-def _uuid5(name: str) -> str:
-    """RFC 4122's UUIDv5 under our namespace, as text: every record needs one, and quickly."""
-    digest = bytearray(hashlib.sha1(_NAMESPACE + name.encode(), usedforsecurity=False).digest())
+def _joined(*parts: str | bytes) -> str:
+    """Parts as one name of 64 hexadecimal digits."""
+    return hashlib.sha256(_pieces(*parts)).hexdigest()
+
+
+def _uuid5(name: bytes) -> str:
+    """RFC 4122's UUIDv5 under our namespace, as text."""
+    digest = bytearray(hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest())
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}"
+    return str(uuid.UUID(bytes=bytes(digest[:16])))
 
 
 def event_id(topic: str, key: bytes | None, value: bytes | None) -> str:
     """The id of an event that came without one: UUIDv5 of topic, key and value bytes."""
-    return _uuid5(_joined(topic, key or b"", value or b""))
+    return _uuid5(_pieces(topic, key or b"", value or b""))
 
 
 def child_id(parent_id: str, step: str, index: int = 0) -> str:
     """The id of the `index`-th event that `step` (job or step name) derives from `parent_id`."""
-    return _uuid5(_joined(parent_id, step, str(index)))
-
-
-def trace_id(event: str) -> str:
-    """A trace id (32 hex) for an event that came without a `traceparent`."""
-    return _joined("trace", event)[:32]
+    return _uuid5(_joined(parent_id, step, str(index)).encode())
 
 
 def span_id(*parts: str) -> str:
@@ -73,12 +72,14 @@ def attempt(headers: Mapping[str, bytes] | None) -> int:
 
 
 def trace_context(headers: Mapping[str, bytes] | None) -> tuple[str, str]:
-    """(trace id, parent span id) of an event; derived from its id where no traceparent came."""
+    """(trace id, parent span id) of an event; derived from its id where no traceparent came: an id
+    that is a UUID is the trace's id, too."""
     match = _TRACEPARENT.fullmatch(text(headers, "traceparent") or "")
     if match and set(match[1]) != {"0"} and set(match[2]) != {"0"}:
         return match[1], match[2]
     identity = text(headers, "ce_id") or ""
-    return trace_id(identity), span_id("event", identity)
+    digits = identity.replace("-", "") if _UUID.fullmatch(identity) else _joined("trace", identity)
+    return digits[:32], digits[16:32]
 
 
 def traceparent(trace: str, span: str) -> bytes:

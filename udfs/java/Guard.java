@@ -16,6 +16,7 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.time.DateTimeException;
+import java.time.Instant;
 import java.time.LocalDate;
 import java.time.LocalDateTime;
 import java.time.LocalTime;
@@ -24,9 +25,11 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.flink.metrics.Counter;
@@ -50,7 +53,10 @@ import org.apache.flink.table.data.MapData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
+import org.apache.flink.table.data.binary.BinaryArrayData;
+import org.apache.flink.table.data.binary.BinaryMapData;
 import org.apache.flink.table.data.binary.BinaryStringData;
+import org.apache.flink.table.data.writer.BinaryArrayWriter;
 import org.apache.flink.table.runtime.operators.TableStreamOperator;
 import org.apache.flink.util.OutputTag;
 
@@ -72,7 +78,10 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
     }
 
     private static final No NO = new No();
-    private static final Pattern TRACEPARENT =
+    private static final String VALUE = "value";
+    private static final byte[] TRACE = ascii("trace");
+    private static final byte[] FIRST = ascii("1");
+    private static final Pattern TRACE_CONTEXT =
             Pattern.compile("[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}");
     private static final Pattern MOMENT =
             Pattern.compile(
@@ -83,10 +92,12 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
             Pattern.compile("[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?");
     private static final Pattern DECIMAL =
             Pattern.compile("-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]{1,3})?");
-    private static final DateTimeFormatter MILLIS =
-            DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss.SSSxxx").withZone(ZoneOffset.UTC);
+    private static final DateTimeFormatter SECONDS =
+            DateTimeFormatter.ofPattern("uuuu-MM-dd'T'HH:mm:ss").withZone(ZoneOffset.UTC);
     private static final char[] HEX = "0123456789abcdef".toCharArray();
     private static final String[] SHORT_HEADERS = {"ce_id", "attempt", "traceparent"};
+    private static final Pattern UUID =
+            Pattern.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}");
 
     private final Object[] references;
     private JsonFactory json;
@@ -97,8 +108,12 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
     private String[] sources;
     private Map limits;
     private String topic;
+    private byte[] topicBytes;
+    private byte[] sourceHeader;
     private byte[] namespace;
     private OutputTag refused;
+    private long lastSecond = Long.MIN_VALUE;
+    private String lastSecondText;
 
     public Guard(
             Object[] references,
@@ -118,17 +133,19 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         JsonNode declared = new ObjectMapper().readTree((String) references[0]);
         refused = (OutputTag) references[1];
         json = new JsonFactory();
-        json.enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
-        json.disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES);
+        json.disable(JsonFactory.Feature.INTERN_FIELD_NAMES);
         sha1 = MessageDigest.getInstance("SHA-1");
         sha256 = MessageDigest.getInstance("SHA-256");
         tombstones = getMetricGroup().counter("tombstones");
         topic = declared.get("topic").asText();
+        topicBytes = utf8Bytes(topic);
+        sourceHeader = utf8Bytes("kafka:" + topic);
         namespace = unhex(declared.get("namespace").asText());
         table = type(declared.get("table"));
         sources = new String[table.parts.length];
         for (int i = 0; i < sources.length; i++) {
-            sources[i] = at(declared.get("sources"), i).asText();
+            String source = at(declared.get("sources"), i).asText();
+            sources[i] = source.equals("value") ? VALUE : source;
         }
         limits = new HashMap();
         Iterator names = declared.get("limits").fieldNames();
@@ -259,6 +276,16 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         return true;
     }
 
+    // ASCII that no parser can take for UTF-16.
+    private static boolean isPlain(byte[] bytes) {
+        for (int i = 0; i < bytes.length; i++) {
+            if (bytes[i] <= 0) {
+                return false;
+            }
+        }
+        return bytes.length > 0;
+    }
+
     private static String utf8(byte[] bytes) throws No {
         if (isAscii(bytes)) {
             return new String(bytes, StandardCharsets.ISO_8859_1);
@@ -277,7 +304,8 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
 
     private GenericRowData document(byte[] value) throws No {
         try {
-            JsonParser parser = json.createParser(utf8(value));
+            JsonParser parser =
+                    isPlain(value) ? json.createParser(value) : json.createParser(utf8(value));
             expect(parser.nextToken() == JsonToken.START_OBJECT);
             GenericRowData row = row(parser, table, sources);
             expect(parser.nextToken() == null);
@@ -291,23 +319,46 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
     private GenericRowData row(JsonParser parser, Type type, String[] sources)
             throws IOException, No {
         GenericRowData row = new GenericRowData(type.parts.length);
+        boolean[] found = new boolean[type.parts.length];
+        Set others = null;
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
-            Integer place = (Integer) type.places.get(parser.currentName());
+            String name = parser.currentName();
+            Integer place = (Integer) type.places.get(name);
             parser.nextToken();
-            if (place == null || sources != null && !sources[place.intValue()].equals("value")) {
-                parser.skipChildren();
-                parser.finishToken();
+            if (place != null && (sources == null || sources[place.intValue()] == VALUE)) {
+                int at = place.intValue();
+                expect(!found[at]);
+                found[at] = true;
+                row.setField(at, value(parser, type.parts[at]));
             } else {
-                row.setField(place.intValue(), value(parser, type.parts[place.intValue()]));
+                others = others == null ? new HashSet() : others;
+                expect(others.add(name));
+                skip(parser);
             }
         }
         for (int i = 0; i < type.parts.length; i++) {
-            boolean expected = sources == null || sources[i].equals("value");
-            if (expected && !type.parts[i].nullable && row.getField(i) == null) {
-                throw NO;
-            }
+            boolean expected = sources == null || sources[i] == VALUE;
+            expect(!expected || type.parts[i].nullable || row.getField(i) != null);
         }
         return row;
+    }
+
+    private void skip(JsonParser parser) throws IOException, No {
+        JsonToken token = parser.currentToken();
+        if (token == JsonToken.START_ARRAY) {
+            while (parser.nextToken() != JsonToken.END_ARRAY) {
+                skip(parser);
+            }
+        } else if (token == JsonToken.START_OBJECT) {
+            Set names = new HashSet();
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                expect(names.add(parser.currentName()));
+                parser.nextToken();
+                skip(parser);
+            }
+        } else {
+            parser.finishToken();
+        }
     }
 
     private Object value(JsonParser parser, Type type) throws IOException, No {
@@ -419,6 +470,7 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         Map entries = new HashMap();
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
             StringData name = whole(parser.currentName());
+            expect(!entries.containsKey(name));
             parser.nextToken();
             entries.put(name, value(parser, item));
         }
@@ -473,55 +525,84 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         }
     }
 
-    // The last of a name, null as empty; as udfs/core/events.py `identified` completes them.
+    // The last of a name, null as empty.
     private static Map headers(RowData raw) {
         Map found = new HashMap();
-        if (raw.isNullAt(2)) {
-            return found;
-        }
-        MapData map = raw.getMap(2);
-        ArrayData names = map.keyArray();
-        ArrayData values = map.valueArray();
-        for (int i = 0; i < map.size(); i++) {
-            byte[] value = values.isNullAt(i) ? new byte[0] : values.getBinary(i);
-            found.put(names.getString(i).toString(), value);
+        if (!raw.isNullAt(2)) {
+            MapData map = raw.getMap(2);
+            ArrayData names = map.keyArray();
+            ArrayData values = map.valueArray();
+            for (int i = 0; i < map.size(); i++) {
+                byte[] value = values.isNullAt(i) ? new byte[0] : values.getBinary(i);
+                found.put(names.getString(i).toString(), value);
+            }
         }
         return found;
     }
 
-    private GenericMapData identified(
-            Map headers, byte[] key, byte[] value, RowData raw, TimestampData time) throws No {
-        byte[] given = (byte[]) headers.get("ce_id");
-        if (given == null || given.length == 0) {
-            headers.put("ce_id", ascii(eventId(key, value)));
+    // As udfs/core/events.py `identified` completes them.
+    private MapData identified(
+            Map headers, byte[] key, byte[] value, RowData raw, TimestampData time) {
+        byte[] identity = (byte[]) headers.get("ce_id");
+        if (identity == null || identity.length == 0) {
+            identity = ascii(eventId(key, value));
+            headers.put("ce_id", identity);
         }
-        headers.putIfAbsent("ce_source", utf8Bytes("kafka:" + topic));
-        headers.putIfAbsent("ce_type", utf8Bytes(topic));
-        headers.putIfAbsent("ce_time", ascii(MILLIS.format(time.toInstant())));
-        headers.putIfAbsent("attempt", ascii("1"));
-        String identity = latin((byte[]) headers.get("ce_id"));
-        headers.put("traceparent", ascii(traceparent((byte[]) headers.get("traceparent"), identity)));
+        headers.putIfAbsent("ce_source", sourceHeader);
+        headers.putIfAbsent("ce_type", topicBytes);
+        if (!headers.containsKey("ce_time")) {
+            headers.put("ce_time", ascii(rfc3339(time.getMillisecond())));
+        }
+        headers.putIfAbsent("attempt", FIRST);
+        byte[] trace = (byte[]) headers.get("traceparent");
+        headers.put("traceparent", ascii(traceparent(trace, latin(identity))));
         String place = topic + "/" + raw.getInt(3) + "/" + raw.getLong(4);
         headers.put("source", utf8Bytes(place));
-        Map typed = new HashMap();
-        Iterator entries = headers.entrySet().iterator();
-        while (entries.hasNext()) {
-            Map.Entry entry = (Map.Entry) entries.next();
-            typed.put(BinaryStringData.fromString((String) entry.getKey()), entry.getValue());
-        }
-        return new GenericMapData(typed);
+        return binary(headers);
     }
 
+    // As a map of bytes, which the operators behind copy as a whole.
+    private static BinaryMapData binary(Map headers) {
+        BinaryArrayData names = new BinaryArrayData();
+        BinaryArrayData values = new BinaryArrayData();
+        BinaryArrayWriter nameWriter = new BinaryArrayWriter(names, headers.size(), 8);
+        BinaryArrayWriter valueWriter = new BinaryArrayWriter(values, headers.size(), 8);
+        Iterator entries = headers.entrySet().iterator();
+        for (int i = 0; entries.hasNext(); i++) {
+            Map.Entry entry = (Map.Entry) entries.next();
+            nameWriter.writeString(i, BinaryStringData.fromString((String) entry.getKey()));
+            valueWriter.writeBinary(i, (byte[]) entry.getValue());
+        }
+        nameWriter.complete();
+        valueWriter.complete();
+        return BinaryMapData.valueOf(names, values);
+    }
+
+    // Many records come within one second, and formatting is slow.
+    private String rfc3339(long milliseconds) {
+        long second = Math.floorDiv(milliseconds, 1000L);
+        if (second != lastSecond) {
+            lastSecond = second;
+            lastSecondText = SECONDS.format(Instant.ofEpochSecond(second));
+        }
+        int rest = (int) (milliseconds - 1000L * second);
+        String digits = rest < 10 ? ".00" : rest < 100 ? ".0" : ".";
+        return lastSecondText + digits + rest + "+00:00";
+    }
+
+    // An id that is a UUID is the trace's id, too.
     private String traceparent(byte[] given, String identity) {
         if (given != null) {
-            Matcher matcher = TRACEPARENT.matcher(latin(given));
+            Matcher matcher = TRACE_CONTEXT.matcher(latin(given));
             if (matcher.matches() && !zeros(matcher.group(1)) && !zeros(matcher.group(2))) {
                 return "00-" + matcher.group(1) + "-" + matcher.group(2) + "-01";
             }
         }
-        String trace = joined(new byte[][] {ascii("trace"), ascii(identity)}).substring(0, 32);
-        byte[][] parts = {ascii("span"), ascii("event"), ascii(identity)};
-        return "00-" + trace + "-" + joined(parts).substring(0, 16) + "-01";
+        String digits =
+                UUID.matcher(identity).matches()
+                        ? identity.replace("-", "")
+                        : traceDigits(identity);
+        return "00-" + digits + "-" + digits.substring(16) + "-01";
     }
 
     private static boolean zeros(String digits) {
@@ -536,20 +617,26 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
     // RFC 4122's UUIDv5 of topic, key and value.
     private String eventId(byte[] key, byte[] value) {
         sha1.update(namespace);
-        byte[] digest = sha1.digest(ascii(joined(new byte[][] {utf8Bytes(topic), key, value})));
+        update(sha1, topicBytes);
+        update(sha1, key);
+        update(sha1, value);
+        byte[] digest = sha1.digest();
         digest[6] = (byte) (digest[6] & 0x0f | 0x50);
         digest[8] = (byte) (digest[8] & 0x3f | 0x80);
-        String text = hex(digest);
+        String text = hex(digest, 16);
         return text.substring(0, 8) + "-" + text.substring(8, 12) + "-" + text.substring(12, 16)
-                + "-" + text.substring(16, 20) + "-" + text.substring(20, 32);
+                + "-" + text.substring(16, 20) + "-" + text.substring(20);
     }
 
-    private String joined(byte[][] parts) {
-        for (int i = 0; i < parts.length; i++) {
-            sha256.update(ByteBuffer.allocate(8).putLong(parts[i].length).array());
-            sha256.update(parts[i]);
-        }
-        return hex(sha256.digest());
+    private static void update(MessageDigest digest, byte[] part) {
+        digest.update(ByteBuffer.allocate(8).putLong(part.length).array());
+        digest.update(part);
+    }
+
+    private String traceDigits(String identity) {
+        update(sha256, TRACE);
+        update(sha256, ascii(identity));
+        return hex(sha256.digest(), 16);
     }
 
     private static byte[] ascii(String text) {
@@ -564,9 +651,9 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         return new String(bytes, StandardCharsets.ISO_8859_1);
     }
 
-    private static String hex(byte[] bytes) {
-        char[] text = new char[2 * bytes.length];
-        for (int i = 0; i < bytes.length; i++) {
+    private static String hex(byte[] bytes, int length) {
+        char[] text = new char[2 * length];
+        for (int i = 0; i < length; i++) {
             text[2 * i] = HEX[bytes[i] >> 4 & 15];
             text[2 * i + 1] = HEX[bytes[i] & 15];
         }
