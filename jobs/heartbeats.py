@@ -7,15 +7,17 @@ report its metrics while nothing else happens.
 
 from collections.abc import Sequence
 
-from pyflink.datastream import DataStream
+from pyflink.common import Types
+from pyflink.datastream import KeyedStream
 from pyflink.table import StreamTableEnvironment
 
+from jobs.java_operators import keyed
 from jobs.uids import set_uids
 
 
 def heartbeats(
     environment: StreamTableEnvironment, view: str, slots: Sequence[int], *, endless: bool
-) -> DataStream:
+) -> KeyedStream:
     """Rows of one INT: every slot once a second, or once where the job's input is bounded."""
     table, rows = f"{view}__heartbeat", "" if endless else ", 'number-of-rows' = '1'"
     environment.execute_sql(
@@ -24,7 +26,12 @@ def heartbeats(
     )
     labels = ", ".join(map(str, slots))
     beats = environment.sql_query(
-        f"SELECT slot FROM `{table}` CROSS JOIN UNNEST(ARRAY[{labels}]) AS t(slot)"
+        f"SELECT slot, ROW(slot) AS beat FROM `{table}` "
+        f"CROSS JOIN UNNEST(ARRAY[{labels}]) AS t(slot)"
     )
-    name = "heartbeats" if endless else "heartbeat"
-    return set_uids(environment.to_data_stream(beats), f"{name}-{view}")
+    name, row = "heartbeats" if endless else "heartbeat", Types.ROW([Types.INT()])
+    pairs = set_uids(environment.to_data_stream(beats), f"{name}-{view}")
+    pairs._j_data_stream.getTransformation().setOutputType(
+        Types.ROW([Types.INT(), row]).get_java_type_info()
+    )
+    return keyed(pairs, row)

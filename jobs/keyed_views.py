@@ -4,23 +4,20 @@ The stream is keyed by slot (see `udfs.core.slot`): labels are chosen so that Fl
 the slots evenly over the key groups, and so over the subtasks, whatever the parallelism.
 """
 
-import json
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any
 
-from pyflink.common import Row, Types
+from pyflink.common import Types
 from pyflink.datastream import DataStream
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment
 
 from jobs.heartbeats import heartbeats
+from jobs.java_operators import slotted
 from jobs.script import KeyedCall
-from jobs.tables import view_columns
-from udfs.core.types import Type, plain, row_type
-from udfs.flink_types import data_type, from_flink, type_information
+from jobs.tables import named, view_columns
+from udfs.core.types import row_type
+from udfs.flink_types import data_type, type_information
 from udfs.keyed import Continuation
 from udfs.keyed_function import BadCall, Columns, KeyedFunction
 from udfs.side_outputs import dead_letters_tag, traces_tag
@@ -56,20 +53,12 @@ def slot_labels(slots: int) -> list[tuple[int, float]]:
     return [(found[group], group / MAX_PARALLELISM) for group in wanted]
 
 
-def partition_key(columns: Columns, names: Sequence[str]) -> Callable[[Sequence[Any]], str]:
-    """A function from a row to its partition key as text; several columns become a JSON array."""
-    positions = [[n for n, _ in columns].index(name) for name in names]
-    types: list[Type] = [columns[at][1] for at in positions]
-    convert = [from_flink(t) for t in types]
-
-    def key(row: Sequence[Any]) -> str:
-        parts = zip(positions, types, convert, strict=True)
-        values = [plain(python(row[at]), declared) for at, declared, python in parts]
-        if len(values) == 1 and isinstance(values[0], str):
-            return values[0]
-        return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-
-    return key
+def partition_key(columns: Columns, names: Sequence[str]) -> str:
+    """SQL for a row's partition key as text: one STRING as it is, all else as a JSON array."""
+    array = f"JSON_ARRAY({', '.join(map(named, names))} NULL ON NULL)"
+    if len(names) == 1 and dict(columns)[names[0]].kind == "STRING":
+        return f"COALESCE({named(names[0])}, {array})"
+    return array
 
 
 def keyed_view(
@@ -86,27 +75,21 @@ def keyed_view(
     """
     columns = view_columns(environment, call.input_view)
     own = list(function.output_columns())
-    key = partition_key(columns, call.partition_by)
     labels = slot_labels(int(call.arguments.get("slots") or SLOTS))
-    names = ["slot", "partition_key", *(name for name, _ in columns)]
-    types = [Types.INT(), Types.STRING(), *(type_information(t) for _, t in columns)]
-
-    def slotted(row: Row) -> Row:
-        text = key(row)
-        slot = zlib.crc32(text.encode("utf-8", "surrogatepass")) % len(labels)
-        return Row(labels[slot][0], text, *row)
-
-    result = row_type([*columns, *own])
     slots = [label for label, _ in labels]
+    text = partition_key(columns, call.partition_by)
+    rows = environment.sql_query(
+        f"SELECT {text} AS partition_key__, {', '.join(named(name) for name, _ in columns)} "
+        f"FROM {named(call.input_view)}"
+    )
+    names = ["partition_key", *(name for name, _ in columns)]
+    row = Types.ROW_NAMED(names, [Types.STRING(), *(type_information(t) for _, t in columns)])
+    events = slotted(environment.to_data_stream(rows), call.view_name, row, slots)
+    result = row_type([*columns, *own])
     beats = heartbeats(environment, call.view_name, slots, endless=endless)
     operator = Continuation(function, columns, job, f"{job}.{call.view_name}", labels)
     view = (
-        environment.to_data_stream(environment.from_path(f"`{call.input_view}`"))
-        .map(slotted, output_type=Types.ROW_NAMED(names, types))
-        .name(f"slots of {call.view_name}")
-        .uid(f"slots-{call.view_name}")
-        .key_by(itemgetter(0), key_type=Types.INT())
-        .connect(beats.key_by(itemgetter(0), key_type=Types.INT()))
+        events.connect(beats)
         .process(operator, output_type=type_information(result))
         .name(f"{call.function} {call.view_name}")
         .uid(f"{call.function}-{call.view_name}")

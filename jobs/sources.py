@@ -15,7 +15,7 @@ from pyflink.table import Schema, StreamTableEnvironment, Table
 from pyflink.util.java_utils import get_java_class
 
 from jobs.errors import TidemillError
-from jobs.guard import guarded
+from jobs.java_operators import guarded
 from jobs.tables import TableFacts, named, view_columns
 from jobs.topics import raw_name
 from jobs.uids import set_uids

@@ -1,6 +1,6 @@
 """Raw Kafka records that a guard refused in, their dead letters out, which say why.
 
-The guard is `udfs/Guard.java`; it takes exactly the records that `decode_record` takes.
+The guard is `udfs/java/Guard.java`; it takes exactly the records that `decode_record` takes.
 """
 
 import datetime as dt

@@ -1,6 +1,7 @@
-"""A table's declaration in, what Flink compiles its guard from out: Java code and its references.
+"""Declarations in, Java operators out: the code that Flink compiles, and what it must know.
 
-`Guard.java` says what it does and why it is not Python.
+`udfs/java/` is all of this project that is not Python or SQL: what happens to every record before
+it comes to Python. Each file says why.
 """
 
 import json
@@ -12,7 +13,7 @@ from udfs.core import decode, events
 from udfs.core.decode import Column
 from udfs.core.types import Type, row_type
 
-CLASS_NAME = "Guard"
+GUARD, SLOTS = "Guard", "Slots"
 _LIMITS = {
     "key_bytes": decode.MAX_KEY_BYTES,
     "value_bytes": decode.MAX_VALUE_BYTES,
@@ -24,13 +25,13 @@ _LIMITS = {
 _PARAMETERS = {"DECIMAL": (10, 0), "TIMESTAMP": (6,), "TIMESTAMP_LTZ": (6,)}
 
 
-def code() -> str:
-    """The operator's Java code."""
-    return files("udfs").joinpath("Guard.java").read_text(encoding="utf-8")
+def code(name: str) -> str:
+    """The Java code of an operator; its class has this name."""
+    return files("udfs").joinpath("java", f"{name}.java").read_text(encoding="utf-8")
 
 
 def declaration(topic: str, columns: Sequence[Column]) -> str:
-    """What the operator must know of a table, as JSON."""
+    """What a guard must know of a table, as JSON."""
     return json.dumps(
         {
             "topic": topic,

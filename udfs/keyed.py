@@ -35,8 +35,8 @@ END_OF_TIME_MS = 2**63 - 2
 
 
 class Continuation(KeyedCoProcessFunction):
-    """Runs a KeyedFunction under slots. Inputs: rows of slot, partition key, then the view's
-    columns; and heartbeats, rows of a slot, which make it go on while no event comes."""
+    """Runs a KeyedFunction under slots. Inputs: rows of a partition key, then the view's columns;
+    and heartbeats, rows of a slot, which make it go on while no event comes."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Continuation(KeyedCoProcessFunction):
         yield from self._wake(ctx)
         slot = self._slot(ctx.get_current_key(), ctx)
         now_ms = int(time.time() * 1000)
-        key, given = value[1], self._from_flink(list(value)[2:])
+        key, given = value[0], self._from_flink(list(value)[1:])
         headers = given[self._headers_at] or {}
         columns = zip(self.columns, given, strict=True)
         row = {name: plain(v, t) for (name, t), v in columns if name != "headers"}

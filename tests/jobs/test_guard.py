@@ -15,7 +15,7 @@ from pyflink.table import Schema
 
 from deploy.flink_cluster import job_configuration
 from jobs.file_topics import FileTopics
-from jobs.guard import guarded
+from jobs.java_operators import guarded
 from jobs.planner import environments
 from jobs.sources import row_stream
 from jobs.tables import TableFacts
