@@ -265,7 +265,7 @@ def produce_all(servers: str, records: Iterable[NewRecord]) -> int:
 
     given = 0
     for record in records:
-        _give(producer, record, on_delivery, failures)
+        give(producer, record, on_delivery, failures)
         given += 1
     producer.flush(DELIVERY_S + ANSWER_S)
     if delivered != given:
@@ -279,23 +279,26 @@ def produce_all(servers: str, records: Iterable[NewRecord]) -> int:
 @cache
 def _producer(servers: str) -> Any:
     """One for the process: each new one waits half a second for its id."""
-    return Producer(
-        {
-            "bootstrap.servers": servers,
-            "log_level": 0,
-            "enable.idempotence": True,
-            "acks": "all",
-            "partitioner": "murmur2_random",
-            "message.max.bytes": MAX_MESSAGE_BYTES,
-            "queue.buffering.max.kbytes": 64 << 10,
-            "compression.type": "lz4",
-            "delivery.timeout.ms": int(DELIVERY_S * 1000),
-            "topic.metadata.propagation.max.ms": int(ANSWER_S * 1000),
-        }
-    )
+    return Producer(writing(servers))
 
 
-def _give(producer: Any, record: NewRecord, on_delivery: Any, failures: list[str]) -> None:
+def writing(servers: str) -> dict[str, Any]:
+    """How a producer writes: once, in order, and acknowledged by all replicas."""
+    return {
+        "bootstrap.servers": servers,
+        "log_level": 0,
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "message.max.bytes": MAX_MESSAGE_BYTES,
+        "queue.buffering.max.kbytes": 64 << 10,
+        "compression.type": "lz4",
+        "delivery.timeout.ms": int(DELIVERY_S * 1000),
+        "topic.metadata.propagation.max.ms": int(ANSWER_S * 1000),
+    }
+
+
+def give(producer: Any, record: NewRecord, on_delivery: Any, failures: list[str]) -> None:
     """Hand one record to the client, waiting while its buffer is full."""
     while True:
         try:

@@ -22,8 +22,9 @@ from connectors.ledger import LEDGER
 from connectors.mongodb import client
 from connectors.settings import settings
 from jobs.cluster import Cluster, JobStatus
+from jobs.decisions import decision
 from jobs.errors import TidemillError, one_line
-from jobs.evidence import Fact, facts
+from jobs.evidence import Fact, LetterName, facts
 from jobs.fates import Balance, Fate, Measured, balance, flow
 from jobs.team_topics import TeamTopics, team_topics
 
@@ -55,6 +56,7 @@ class Watch:
         self.facts: list[Fact] = []
         self.jobs: list[JobFigures] = []
         self._ends: dict[tuple[str, int], int] = {}
+        self._discarded: set[LetterName] = set()
         self._gauges: dict[tuple[str, str], list[str]] = {}
         url = settings().flink_rest_url
         self._cluster = Cluster(url) if url else None
@@ -76,13 +78,23 @@ class Watch:
             )
             for job in self.team.jobs
         ]
-        measured = Measured(committed, {job.name: job.held for job in self.jobs}, self._resolved())
+        measured = Measured(
+            committed,
+            {job.name: job.held for job in self.jobs},
+            self._resolved(),
+            self._discarded,
+        )
         return balance(self.facts, self.way, measured)
 
     def _read(self) -> None:
         for one in facts(read_all(self.servers, self.way.topics, self._ends), self.team):
             self.facts.append(one)
             self._ends[one.topic, one.partition] = one.offset + 1
+        for record in read_all(self.servers, [self.team.decisions], self._ends):
+            self._ends[record.topic, record.partition] = record.offset + 1
+            said = decision(record)
+            if said and not said.drives:
+                self._discarded.add(said.letter)
 
     def _held(self) -> dict[str, tuple[str, int | None, int | None]]:
         """Job → its state, and the events that its operators hold."""
@@ -199,8 +211,9 @@ def balance_table(team: str, found: Balance) -> Table:
         f"{counts[Fate.IN_FLIGHT] - found.waiting} in operators"
         if counts[Fate.IN_FLIGHT]
         else "",
+        Fate.DEAD: f"to be decided: tidemill dead-letters {team}" if counts[Fate.DEAD] else "",
     }
-    always = set(Fate) - {Fate.NOWHERE, Fate.TWICE, Fate.DONE}
+    always = set(Fate) - {Fate.NOWHERE, Fate.TWICE, Fate.DONE, Fate.DISCARDED}
     always = always if Fate.DONE not in counts else {Fate.DONE, Fate.DEAD, Fate.IN_FLIGHT}
     for fate in Fate:
         if fate in always or counts[fate]:

@@ -1,205 +1,320 @@
-"""A team's dead letters in, what they say out; and their records on their topics again, once each.
+"""A team's dead letters in, what they say out; and what a person decides about each, once.
 
-tidemill dead-letters sdr                       list them: what, when, where, why
-tidemill dead-letters sdr show 3                one in full
-tidemill dead-letters sdr redrive 3             put its record back, as the next attempt
-tidemill dead-letters sdr redrive --reason R    the same for all with one reason
+tidemill dead-letters sdr                          those that nobody has decided; many are summed up
+tidemill dead-letters sdr list --reason R          those of a reason; also by job, key, time, text
+tidemill dead-letters sdr show 3                   event, prompt and raw replies side by side
+tidemill dead-letters sdr redrive 3                put its record back, as the next attempt
+tidemill dead-letters sdr edit 3                   the same with another payload
+tidemill dead-letters sdr discard 3 --because T    let it go
 """
 
-import json
-from dataclasses import dataclass
-from typing import Annotated
+import inspect
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from typer.core import TyperGroup
 
-from connectors.kafka import KafkaRecord
+from connectors.kafka import KafkaRecord, NewRecord
+from jobs import desk_view, payload_edit, terminal
+from jobs import redrive as decide
+from jobs.desk import DeadLetter, Desk, Filter, moment_ms
 from jobs.errors import TidemillError, one_line
-from jobs.redrive import DeadLetter, Desk, redrive_all
-from jobs.team_topics import team_topics
-from jobs.terminal import hexdump, visible
+from jobs.evidence import flat_headers
+from jobs.redrive import Done, Refused
+from jobs.replay import replay
+from jobs.team_topics import TeamTopics, team_topics
+from udfs.core.decode import Rejected
 
-HEXDUMP_BYTES = 1024
-TEXT_CHARS = 20_000
 
-app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-console = Console(highlight=False, soft_wrap=True)
-Reason = Annotated[str | None, typer.Option(help="Only those with this reason.")]
+class _ListByDefault(TyperGroup):
+    """`sdr` and `sdr --reason R` are `sdr list` and `sdr list --reason R`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and not args[0].startswith("-"):
+            if args[1:2] == ["--help"]:
+                args = ["--help"]
+            elif len(args) == 1 or args[1].startswith("-"):
+                args = [args[0], "list", *args[1:]]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_ListByDefault, pretty_exceptions_enable=False, add_completion=False)
+
+_FILTER: dict[str, Any] = {
+    "reason": Annotated[str | None, typer.Option(help="Only those with this reason.")],
+    "job": Annotated[str | None, typer.Option(help="Only those of this job.")],
+    "stage": Annotated[
+        str | None, typer.Option(help="Only those of decode, agent, effect or script.")
+    ],
+    "key": Annotated[str | None, typer.Option(help="Only those of this key, as in lead-004.")],
+    "text": Annotated[str | None, typer.Option(help="Only those with this in their message.")],
+    "since": Annotated[str | None, typer.Option(help="Not before: 2h (ago), 2026-11-23T10:00.")],
+    "until": Annotated[str | None, typer.Option(help="Before: 2h (ago), 2026-11-23T10:00.")],
+    "limit": Annotated[int | None, typer.Option(min=1, help="The oldest N of them.")],
+}
+Numbers = Annotated[list[int] | None, typer.Argument(help="Their numbers in the list.")]
+All = Annotated[bool, typer.Option("--all", help="All that nobody has decided.")]
+Because = Annotated[str, typer.Option(help="Why, for who reads the decision later.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the filter's options; it takes them as one `wanted`."""
+
+    def with_options(**given: Any) -> None:
+        said = {name: given.pop(name) for name in _FILTER}
+        for name in ("since", "until"):
+            text = said.pop(name)
+            said[f"{name}_ms"] = moment_ms(text) if text else None
+        command(wanted=Filter(**said), **given)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "wanted"]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    options = [
+        inspect.Parameter(name, kind, default=None, annotation=annotation)
+        for name, annotation in _FILTER.items()
+    ]
+    parameters = [*(p.replace(kind=kind) for p in own), *options]
+    with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
+    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return with_options
 
 
 @dataclass(frozen=True)
 class _Asked:
-    team: str
-    reason: str | None
+    """The team that the command is about."""
 
-    def desk(self, reason: str | None = None) -> Desk:
-        return Desk(team_topics(self.team), reason or self.reason)
+    team: TeamTopics
+    console: Console
+
+    @property
+    def name(self) -> str:
+        return self.team.team
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
 
 
-@app.callback(
-    invoke_without_command=True,
-    context_settings={
-        "allow_interspersed_args": True
-    },  # `sdr --reason R` as well as `--reason R sdr`
-)
+@app.callback()
 def dead_letters(
     context: typer.Context,
     team: Annotated[str, typer.Argument(help="The team, as in sdr.")],
-    reason: Reason = None,
 ) -> None:
-    """List what could not be handled, and why; show one; put records back."""
-    context.obj = _Asked(team, reason)
-    if context.invoked_subcommand is None:
-        list_letters(context)
+    """What could not be handled, and why; drive it again, edit it, or let it go."""
+    context.obj = _Asked(team_topics(team), terminal.console())
 
 
 @app.command("list")
-def list_letters(context: typer.Context) -> None:
-    """List them, the oldest first."""
+@filtered
+def list_letters(
+    context: typer.Context,
+    wanted: Filter,
+    decided: Annotated[
+        bool, typer.Option("--decided", help="Those too that are decided already.")
+    ] = False,
+) -> None:
+    """List those that wait for a decision, the oldest first; many are summed up."""
     asked: _Asked = context.obj
-    desk = asked.desk()
+    desk = Desk(asked.team)
     if not desk.letters:
-        console.print(f"Team {asked.team} has no dead letters.", markup=False)
+        asked.say(f"Team {asked.name} has no dead letters.")
         return
-    if console.is_terminal:
-        console.print(_table(desk))
+    everything = replace(wanted, decided=True)
+    found = desk.select(everything if decided else wanted)
+    if not found:
+        matching = len(desk.select(replace(everything, limit=None)))
+        asked.say(
+            f"All {matching} are decided: --decided lists them."
+            if matching
+            else f"None of {len(desk.letters)} dead letters of team {asked.name} is one of these."
+        )
+    elif asked.console.is_terminal and len(found) > desk_view.LISTED and not wanted.limit:
+        desk_view.print_sums(asked.console, asked.name, desk.select(everything))
+        asked.say(
+            f"{len(found)} in all. Next: `--reason R` lists one reason, `--limit N` the oldest."
+        )
     else:
-        for letter in desk.letters:
-            print("\t".join(_row(desk, letter)))
-    console.print(
-        f"Next: `tidemill dead-letters {asked.team} show {desk.letters[-1].number}`, "
-        f"and `… redrive N` when the cause is mended.",
-        markup=False,
-    )
-
-
-def _table(desk: Desk) -> Table:
-    table = Table(expand=True)
-    for heading in ("n", "when", "job", "stage", "reason", "message", "key", "again"):
-        table.add_column(heading, justify="right" if heading == "n" else "left", overflow="fold")
-    for letter in desk.letters:
-        table.add_row(*(cell.replace("[", r"\[") for cell in _row(desk, letter)))
-    return table
-
-
-def _row(desk: Desk, letter: DeadLetter) -> list[str]:
-    says = letter.says
-    message = one_line(says["message"])
-    copies = f" (×{letter.copies})" if letter.copies > 1 else ""
-    return [
-        str(letter.number),
-        one_line(says["at"])[:19].replace("T", " "),
-        one_line(says["job"]),
-        one_line(says["stage"]),
-        one_line(says["reason"]) + copies,
-        message if len(message) <= 160 else message[:159] + "…",
-        one_line(letter.key)[:64],
-        "driven" if letter.origin in desk.origins_driven else "",
-    ]
+        desk_view.print_letters(asked.console, asked.name, found)
+        if asked.console.is_terminal:
+            n = found[-1].number
+            asked.say(f"Next: `tidemill dead-letters {asked.name} show {n}`.")
 
 
 @app.command()
 def show(
     context: typer.Context, number: Annotated[int, typer.Argument(help="Its number in the list.")]
 ) -> None:
-    """Show one in full: headers, and the bytes that came, made safe for a terminal."""
-    desk = context.obj.desk()
+    """Show one: its event, the prompt that the model was given, and its raw replies."""
+    asked: _Asked = context.obj
+    desk = Desk(asked.team)
     letter = desk.letter(number)
-    record = desk.whole(letter)
-    what = f"{letter.says['reason']}: {letter.says['message']}"
-    console.print(f"Dead letter {number}: {one_line(what)}", markup=False)
-    original = desk.original(letter)
-    there = "is still there" if original else "is gone; the dead letter keeps what follows"
-    place = one_line(letter.origin) or "a place that is not known"
-    console.print(f"Its record came from {place}, and {there}.", markup=False)
-    shown = original or record
-    table = Table("header", "value", show_lines=False)
-    for name, value in (*shown.headers, *_ours(record, shown)):
-        table.add_row(*(visible(t).replace("[", r"\[") for t in (name, _text(value))))
-    console.print(table)
-    console.print(f"Key: {visible(_text(shown.key))}", markup=False)
-    _print_value(shown.value)
-    team = context.obj.team
-    if letter.origin in desk.origins_driven:
-        console.print("It was driven again.", markup=False)
-    else:
-        console.print(f"Next: `tidemill dead-letters {team} redrive {number}`.", markup=False)
-
-
-def _ours(record: KafkaRecord, shown: KafkaRecord) -> list[tuple[str, bytes | None]]:
-    """The headers that say why, where the original is shown, which has none of them."""
-    if shown is record:
-        return []
-    return [(name, value) for name, value in record.headers if name.startswith("dlq_")]
-
-
-def _text(value: bytes | None) -> str:
-    if value is None:
-        return "(null)"
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return f"{value[:64].hex(' ')}{' …' if len(value) > 64 else ''} ({len(value)} bytes)"
-
-
-def _print_value(value: bytes | None) -> None:
-    if not value:
-        console.print("Value: " + ("(null)" if value is None else "(empty)"), markup=False)
-        return
-    console.print(f"Value, {len(value)} bytes:", markup=False)
-    try:
-        text = value.decode("utf-8")
-    except UnicodeDecodeError:
-        console.print(hexdump(value, HEXDUMP_BYTES), markup=False)
-        return
-    shown = visible(_indented(text))
-    more = len(shown) - TEXT_CHARS
-    console.print(
-        shown[:TEXT_CHARS] + (f"\n… {more} more characters" if more > 0 else ""), markup=False
-    )
-
-
-def _indented(text: str) -> str:
-    """JSON in lines; anything else, and JSON that would not come back the same, as it is."""
-    try:
-        return json.dumps(json.loads(text, object_pairs_hook=_pairs), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return dict(pairs)
+    whole, original = desk.whole(letter), desk.original(letter)
+    script = next((s for s in asked.team.scripts if s.job_name == letter.says["job"]), None)
+    run = replay(letter, whole.value, flat_headers(whole), script)
+    row = whole.value if letter.says["stage"] != "decode" else None
+    shown = desk_view.Shown(letter, original or whole, original is not None, row, run)
+    desk_view.print_letter(asked.console, asked.name, shown)
 
 
 @app.command()
+@filtered
 def redrive(
     context: typer.Context,
-    number: Annotated[int | None, typer.Argument(help="Its number in the list.")] = None,
-    reason: Reason = None,
+    wanted: Filter,
+    numbers: Numbers = None,
+    all_: All = False,
+    because: Because = "",
+    yes: Yes = False,
 ) -> None:
-    """Put the original record on its topic again, with the next attempt; once for each attempt."""
+    """Put original records on their topics again, as the next attempt; each attempt once."""
     asked: _Asked = context.obj
-    reason = reason or asked.reason
-    if (number is None) == (reason is None):
+    desk = Desk(asked.team)
+    letters = _chosen(asked, desk, "redrive", numbers, wanted, all_)
+    _confirm(asked, "Drive", letters, bool(numbers) or yes)
+    _tell(asked, decide.redrive(desk, letters, because, named=bool(numbers)))
+
+
+@app.command()
+@filtered
+def discard(
+    context: typer.Context,
+    wanted: Filter,
+    because: Annotated[str, typer.Option(help="Why. It stands in the decision.")],
+    numbers: Numbers = None,
+    all_: All = False,
+    yes: Yes = False,
+) -> None:
+    """Let dead letters go: nothing is driven, nobody is asked again. `redrive N` takes it back."""
+    asked: _Asked = context.obj
+    if not because.strip():
+        raise TidemillError("--because says nothing", "say why, for who reads it later")
+    desk = Desk(asked.team)
+    letters = _chosen(asked, desk, "discard", numbers, wanted, all_)
+    _confirm(asked, "Discard", letters, bool(numbers) or yes)
+    _tell(asked, decide.discard(desk, letters, because))
+
+
+def _chosen(
+    asked: _Asked,
+    desk: Desk,
+    command: str,
+    numbers: Sequence[int] | None,
+    wanted: Filter,
+    all_: bool,
+) -> list[DeadLetter]:
+    """The dead letters that a command is about; of a filter those too that are decided, so that
+    they are counted."""
+    is_filter = wanted != Filter()
+    if sum((bool(numbers), all_ or is_filter)) != 1:
+        line = f"tidemill dead-letters {asked.name} {command}"
         raise TidemillError(
-            "say which dead letters are to be driven again",
-            f"`tidemill dead-letters {asked.team} redrive N`, or `… redrive --reason R`",
+            "say which dead letters, by number or by a filter",
+            f"`{line} 3 7`, `{line} --reason R` or `{line} --all`",
         )
-    desk = asked.desk(reason)
-    letters = [desk.letter(number)] if number is not None else desk.letters
-    done = redrive_all(desk, letters)
+    if numbers:
+        return list({desk.letter(n).number: desk.letter(n) for n in numbers}.values())
+    return desk.select(wanted if wanted.limit else replace(wanted, decided=True))
+
+
+def _confirm(asked: _Asked, verb: str, letters: Sequence[DeadLetter], sure: bool) -> None:
+    """Ask, where several go at a word and somebody is there to answer."""
+    many = sum(letter.decision is None for letter in letters)
+    if asked.console.is_terminal and many > 1 and not sure:
+        desk_view.print_sums(asked.console, asked.name, letters)
+        typer.confirm(f"{verb} {many}?", abort=True)
+
+
+def _tell(asked: _Asked, done: Done) -> None:
     for topic, count in sorted(done.driven.items()):
-        console.print(f"{count} driven again, to {topic}.", markup=False)
+        asked.say(f"{count} driven again, to {topic}.")
+    if done.discarded:
+        asked.say(f"{done.discarded} discarded; `redrive N` takes one back.")
     if done.already:
-        console.print(
-            f"{done.already} already driven with this attempt: nothing to do.", markup=False
-        )
+        asked.say(f"{done.already} decided so already: nothing to do.")
+    if done.left:
+        asked.say(f"{done.left} decided otherwise before: left as they are.")
     for letter, why in done.refused:
-        console.print(f"Dead letter {letter.number} is not driven: {one_line(why)}.", markup=False)
+        asked.say(f"Dead letter {letter.number} is not driven: {one_line(why)}.")
+    if not (done.driven or done.discarded or done.already or done.left or done.refused):
+        asked.say("None is one of these: nothing to do.")
     if done.driven:
-        console.print(f"Next: `tidemill status {asked.team}`.", markup=False)
+        asked.say(f"Next: `tidemill status {asked.name}`.")
     if done.refused:
         raise typer.Exit(1)
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(help="Its number in the list.")],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="PATH=VALUE, as in lead_data.email=ada@example.org."),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A file with the whole new value.")] = None,
+    because: Because = "",
+    yes: Yes = False,
+) -> None:
+    """Edit the payload in your EDITOR, see what has changed, and drive it as the next attempt."""
+    asked: _Asked = context.obj
+    if sets and file:
+        raise TidemillError("--set and --file exclude each other", "use one of them")
+    desk = Desk(asked.team)
+    letter = desk.letter(number)
+    if letter.decision and letter.decision.drives and not (sets or file):
+        asked.say(desk_view.decision_line(letter.decision))
+        return
+    record = _editable(desk, letter)
+    declared = asked.team.by_name(record.topic)
+    if declared is None:
+        raise TidemillError(
+            f"no table of team {asked.name} declares topic {record.topic}",
+            "its record cannot be checked, and so not be edited",
+        )
+    if file:
+        edited = payload_edit.from_file(record, file)
+    elif sets:
+        edited = payload_edit.with_values(record, declared, sets)
+    else:
+        edited = payload_edit.from_editor(record)
+    changes = payload_edit.difference(record, edited)
+    if not changes:
+        asked.say(
+            f"Nothing was changed, and nothing driven; `redrive {number}` drives it as it is."
+        )
+        return
+    try:
+        decide.check(replace(record, key=edited.key, value=edited.value), declared)
+    except Rejected as rejected:
+        raise _unfit(record.topic, rejected, edited, typed=not (sets or file)) from None
+    desk_view.print_difference(asked.console, changes)
+    if asked.console.is_terminal and not yes:
+        typer.confirm("Drive this?", abort=True)
+    _tell(asked, decide.edit(desk, letter, record, edited, because))
+
+
+def _editable(desk: Desk, letter: DeadLetter) -> KafkaRecord:
+    """The record that a person edits: the original, else what is left of it."""
+    try:
+        return desk.original(letter) or decide.kept(desk, letter, as_it_is=True)
+    except Refused as refused:
+        raise TidemillError(
+            f"dead letter {letter.number} cannot be edited: {refused}",
+            f"`discard {letter.number} --because TEXT` lets it go",
+        ) from None
+
+
+def _unfit(topic: str, rejected: Rejected, edited: NewRecord, typed: bool) -> TidemillError:
+    """What is wrong with an edit; what was typed is kept in a file of its own."""
+    what = f"{topic} does not take this ({rejected.reason}): {rejected}"
+    if not typed:
+        return TidemillError(what, "nothing was driven")
+    with tempfile.NamedTemporaryFile(prefix="dead-letter-", suffix=".json", delete=False) as kept:
+        kept.write(edited.value or b"")
+    return TidemillError(what, f"nothing was driven; mend {kept.name} and use --file {kept.name}")

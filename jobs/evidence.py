@@ -19,13 +19,16 @@ from udfs.core.decode import Record, Rejected, decode_record
 from udfs.core.types import plain
 
 CAMPAIGNS, MAILS = "email_campaigns", "sent_emails"
+EDITED_FROM = "edited_from"  # header: the place of the record that a person edited into this one
+LetterName = tuple[str, str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One record. `says` has what its topic tells: of a mail its `status`, `step`, `effect_id`; of
     a campaign its number of `emails`; of a dead letter its `reason`, `stage`, `job`, `message`,
-    and the `step` of a mail; of a record from outside its `content` (a digest)."""
+    and the `step` of a mail; of a record from outside its `content` (a digest), and the place that
+    it was `edited_from`."""
 
     topic: str
     partition: int
@@ -43,6 +46,11 @@ class Fact:
     def place(self) -> str:
         return f"{self.topic}/{self.partition}/{self.offset}"
 
+    @property
+    def letter(self) -> LetterName:
+        """Of a dead letter: what is the same each time that it is delivered."""
+        return self.source or self.place, self.event_id, self.attempt, self.says["reason"]
+
 
 def facts(records: Iterable[KafkaRecord], team: TeamTopics) -> Iterator[Fact]:
     """What each record is evidence of."""
@@ -55,7 +63,7 @@ def fact(record: KafkaRecord, team: TeamTopics, external: Topic | None = None) -
     """What one record is evidence of; `external` is its topic, where someone outside wrote it."""
     headers = flat_headers(record)
     dead = record.topic == team.dead_letters
-    says = _dead_letter(record, headers, team) if dead else _says(record, external)
+    says = _dead_letter(record, headers, team) if dead else _says(record, headers, external)
     event_id, attempt, trace_id = identity(record, headers)
     return Fact(
         topic=record.topic,
@@ -108,9 +116,11 @@ def _dead_letter(
     return says
 
 
-def _says(record: KafkaRecord, external: Topic | None) -> Mapping[str, Any]:
+def _says(
+    record: KafkaRecord, headers: events.Headers, external: Topic | None
+) -> Mapping[str, Any]:
     if external:
-        return {"content": content(record, external)}
+        return {"content": content(record, external), EDITED_FROM: _text(headers, EDITED_FROM)}
     if record.topic == CAMPAIGNS:
         emails = _value(record).get("emails")
         return {"emails": len(emails) if isinstance(emails, list) else 0}

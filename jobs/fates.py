@@ -1,6 +1,6 @@
 """What topics, offsets and operators say in, where every lead is out: each in exactly one place.
 
-    leads in = mailed + nurturing + disqualified + opted out + parked + dead + in flight
+    leads in = mailed + nurturing + disqualified + opted out + parked + dead + discarded + in flight
 
 A lead is a distinct record of an external topic. Its way is followed from place to place (see
 `jobs.evidence`): an event on a topic that a job reads is *open* until something was made of it. An
@@ -11,17 +11,19 @@ neither is true is nowhere, one with two fates is counted twice: both are listed
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jobs.evidence import CAMPAIGNS, MAILS, Fact
+from jobs.evidence import CAMPAIGNS, EDITED_FROM, MAILS, Fact, LetterName
 from jobs.team_topics import TeamTopics
 
 Offsets = Mapping[tuple[str, int], int]
 
 
 class Fate(StrEnum):
-    """Where a lead is. DONE is the end of the ways of teams that send no mail."""
+    """Where a lead is. DONE is the end of the ways of teams that send no mail. DEAD waits for a
+    person; DISCARDED is one that a person has let go."""
 
     MAILED = "mailed"
     NURTURING = "nurturing"
@@ -30,13 +32,14 @@ class Fate(StrEnum):
     OPTED_OUT = "opted out"
     PARKED = "parked"
     DEAD = "dead"
+    DISCARDED = "discarded"
     IN_FLIGHT = "in flight"
     NOWHERE = "nowhere"
     TWICE = "counted twice"
 
 
 # Where the mails of one lead came to different ends, the first of these is the lead's.
-_MAIL_FATES = (Fate.PARKED, Fate.DEAD, Fate.OPTED_OUT, Fate.MAILED)
+_MAIL_FATES = (Fate.PARKED, Fate.DEAD, Fate.OPTED_OUT, Fate.MAILED, Fate.DISCARDED)
 _BY_STATUS = {
     "sent": Fate.MAILED,
     "duplicate": Fate.MAILED,
@@ -106,7 +109,8 @@ class Measured:
 
     committed: Mapping[str, Offsets]
     held: Mapping[str, int | None]
-    resolved: Mapping[str, str] = field(default_factory=dict)  # parked effects: status, by the desk
+    resolved: Mapping[str, str] = field(default_factory=dict)  # parked effects: status, by a person
+    discarded: AbstractSet[LetterName] = frozenset()  # dead letters, by the desk
 
 
 @dataclass
@@ -118,12 +122,12 @@ class Event:
     emails: int = 0
     steps: set[object] = field(default_factory=set)  # of a campaign: mails that came to an end
     settled: bool = False
-    failed: bool = False
+    failures: set[Fate] = field(default_factory=set)  # DEAD or DISCARDED, of each dead letter
 
     @property
     def missing(self) -> int:
         """How many answers of its job are still to come: one, or one for each mail."""
-        if self.failed:
+        if self.failures:
             return 0
         if self.topic == CAMPAIGNS:
             return max(self.emails, 1) - len(self.steps)
@@ -177,15 +181,15 @@ class Balance:
 
 def balance(found: Iterable[Fact], way: Flow, measured: Measured) -> Balance:
     """Where each lead is, from everything that lies on the topics of the flow."""
-    ways = _Ways(way)
+    ways = _Ways(way, measured.discarded)
     rank = {topic: at for at, topic in enumerate(way.topics)}
-    for one in sorted(found, key=lambda f: (rank[f.topic], f.partition, f.offset)):
+    for one in sorted(found, key=lambda f: (rank[f.topic], _edits(f), f.partition, f.offset)):
         ways.add(one)
     leads = list(ways.leads.values())
     inside: dict[str, list[tuple[Lead, int]]] = defaultdict(list)
     waiting = 0
     for lead in leads:
-        open_events = _judge(lead, measured.resolved)
+        open_events = _judge(lead, measured)
         read = [e for e in open_events if not _is_waiting(e, way, measured)]
         for event in read:
             inside[way.readers[event.topic]].append((lead, event.missing))
@@ -195,11 +199,17 @@ def balance(found: Iterable[Fact], way: Flow, measured: Measured) -> Balance:
     return Balance(leads, ways.tombstones, ways.repeats, ways.strays, waiting)
 
 
+def _edits(fact: Fact) -> int:
+    """What a person edited comes behind what it was edited from, on whichever partition."""
+    return fact.attempt if fact.says.get(EDITED_FROM) else 0
+
+
 class _Ways:
     """Facts put together to leads."""
 
-    def __init__(self, way: Flow) -> None:
+    def __init__(self, way: Flow, discarded: AbstractSet[LetterName]) -> None:
         self.way, self.jobs = way, set(way.readers.values())
+        self._discarded = discarded
         self.leads: dict[tuple[str, str], Lead] = {}
         self.tombstones = self.repeats = self.strays = 0
         self._lead_at: dict[str, Lead] = {}
@@ -229,7 +239,7 @@ class _Ways:
             self.tombstones += 1
             return None
         name = (fact.event_id, fact.says.get("content", ""))
-        lead = self.leads.get(name)
+        lead = self._lead_at.get(fact.says.get(EDITED_FROM, "")) or self.leads.get(name)
         if lead is None:
             lead = self.leads[name] = Lead(fact.key, fact.trace_id)
             self._by_trace[fact.trace_id].append(lead)
@@ -250,9 +260,10 @@ class _Ways:
             event.steps.add(step)
             _note_mail(lead, (campaign, step), fact)
         elif fact.topic == self.way.dead_letters:
-            event.failed = True
+            fate = _dead_fate(fact, self._discarded)
+            event.failures.add(fate)
             if fact.source not in self._event_at:
-                lead.ends.add(Fate.DEAD)
+                lead.ends.add(fate)
         else:
             event.settled = True
         return lead
@@ -273,12 +284,14 @@ def _note_mail(lead: Lead, name: tuple[str, object], fact: Fact) -> None:
         lead.mails[name] = fact
 
 
-def _judge(lead: Lead, resolved: Mapping[str, str]) -> list[Event]:
+def _judge(lead: Lead, measured: Measured) -> list[Event]:
     """Set the lead's fate, as far as its own records tell; returns its open events."""
     live = lead.live()
     open_events = [event for event in live if event.missing > 0]
-    fates = lead.ends | {Fate.DEAD for event in live if event.failed}
-    mailed = {_mail_fate(mail, resolved) for mail in lead.mails.values()}
+    fates = lead.ends.union(*(event.failures for event in live))
+    if Fate.DEAD in fates:
+        fates.discard(Fate.DISCARDED)
+    mailed = {_mail_fate(mail, measured) for mail in lead.mails.values()}
     if open_events:
         campaigns = all(event.topic == CAMPAIGNS for event in open_events)
         fates |= {Fate.NURTURING if campaigns and lead.mails else Fate.IN_FLIGHT}
@@ -293,12 +306,16 @@ def _judge(lead: Lead, resolved: Mapping[str, str]) -> list[Event]:
     return open_events
 
 
-def _mail_fate(mail: Fact, resolved: Mapping[str, str]) -> Fate:
+def _dead_fate(fact: Fact, discarded: AbstractSet[LetterName]) -> Fate:
+    return Fate.DISCARDED if fact.letter in discarded else Fate.DEAD
+
+
+def _mail_fate(mail: Fact, measured: Measured) -> Fate:
     if "reason" in mail.says and "status" not in mail.says:
-        return Fate.DEAD
+        return _dead_fate(mail, measured.discarded)
     status = mail.says["status"]
     if status == "parked" or mail.says.get("reason") == "already_parked":
-        status = resolved.get(str(mail.says.get("effect_id")), "parked")
+        status = measured.resolved.get(str(mail.says.get("effect_id")), "parked")
     return _BY_STATUS.get(status, Fate.PARKED)  # a word that we do not know is for a human
 
 

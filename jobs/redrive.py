@@ -1,147 +1,50 @@
-"""Dead letters of a team in, the records that they stand for on their topics again out.
+"""Decisions of a person in; records on their topics again, and each decision as an event, out.
 
 What is driven is the original record, byte for byte, read at its place; where retention has taken
-it, what the dead letter kept of it, if that is what the topic takes. Its `attempt` is one more.
-Every redrive is an event on `<team>_redrives`, and one attempt is driven once: by that event here,
-by its id and attempt in every job behind it.
+it, what the dead letter kept of it, if that is what the topic takes; or what a person made of it.
+Its `attempt` is one more, and one attempt of an event is driven once.
+
+A record and the decision to drive it are one transaction, and a team's desk is one transactional
+id. So a desk that dies in the middle has driven nothing of what it has not said, and of two desks
+at once the one that began first is stopped (`Fenced`) and has written nothing of its last batch.
+A job that reads uncommitted records may see such a batch and then the same again: it drops the
+repeat, by event id and attempt, as any other.
 """
 
-import datetime as dt
-import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from connectors.kafka import (
-    KafkaRecord,
-    NewRecord,
-    bootstrap_servers,
-    end_offsets,
-    ensure_topics,
-    produce_all,
-    read_all,
-    read_at,
+from connectors.kafka import KafkaRecord, NewRecord, ensure_topics
+from connectors.kafka_transaction import Fenced, Transactions
+from jobs.decisions import (
+    DISCARDED,
+    EDITED,
+    REDRIVEN,
+    Decision,
+    as_text,
+    decided_by,
+    now,
+    sha256,
 )
+from jobs.desk import DeadLetter, Desk
 from jobs.errors import TidemillError
-from jobs.evidence import Fact, fact, flat_headers, identity, raw_record
-from jobs.team_topics import TeamTopics
+from jobs.evidence import EDITED_FROM, flat_headers, identity, raw_record
+from jobs.team_topics import Topic
 from udfs.core.decode import Rejected, decode_record
 
-TOGETHER = 100
-Driven = tuple[str, str, int]  # topic, event id, attempt
+TOGETHER = 200
 
 
 @dataclass
-class DeadLetter:
-    """One dead letter; delivered again it is the same, and counted. Its value is not held here."""
-
-    number: int
-    place: tuple[str, int, int]
-    origin: str  # topic/partition/offset of the record that the job read, or ""
-    key: str
-    says: Mapping[str, str]
-    copies: int = 1
-
-    @property
-    def origin_place(self) -> tuple[str, int, int] | None:
-        topic, _, offset = self.origin.rpartition("/")
-        topic, _, partition = topic.rpartition("/")
-        known = bool(topic) and partition.isdecimal() and offset.isdecimal()
-        return (topic, int(partition), int(offset)) if known else None
-
-
-class Desk:
-    """The dead letters of a team, or those with one reason, and what was driven again already."""
-
-    def __init__(self, team: TeamTopics, reason: str | None = None) -> None:
-        self.team, self.servers = team, bootstrap_servers()
-        self.driven: set[Driven] = set()
-        self.origins_driven: set[str] = set()
-        self._read_redrives()
-        found = self._read_letters()
-        self.letters = [x for x in found if reason in (None, x.says["reason"])]
-        if reason and not self.letters:
-            reasons = ", ".join(sorted({x.says["reason"] for x in found})) or "none"
-            raise TidemillError(
-                f"team {team.team} has no dead letter with reason {reason}", f"there are: {reasons}"
-            )
-
-    def _read_redrives(self) -> None:
-        for record in read_all(self.servers, [self.team.redrives]):
-            try:
-                said = json.loads(record.value or b"")
-                name = (str(said["topic"]), str(said["event_id"]), int(said["attempt"]))
-                self.origins_driven.add(str(said["origin"]))
-                self.driven.add(name)
-            except (ValueError, KeyError, TypeError):
-                continue  # somebody else's record
-
-    def _read_letters(self) -> list[DeadLetter]:
-        """All of them, numbered from the oldest."""
-        records = read_all(self.servers, [self.team.dead_letters])
-        found = [fact(record, self.team) for record in records]
-        known: dict[tuple[object, ...], DeadLetter] = {}
-        for one in sorted(found, key=lambda f: (f.timestamp_ms, f.partition, f.offset)):
-            same = (one.source or one.place, one.event_id, one.attempt, one.says["reason"])
-            if same in known:
-                known[same].copies += 1
-            else:
-                known[same] = _letter(len(known) + 1, one)
-        return list(known.values())
-
-    def letter(self, number: int) -> DeadLetter:
-        """The one of that number. Raises TidemillError."""
-        for letter in self.letters:
-            if letter.number == number:
-                return letter
-        numbers = f"1 to {self.letters[-1].number}" if self.letters else "none"
-        raise TidemillError(
-            f"team {self.team.team} has no dead letter {number}", f"there are: {numbers}"
-        )
-
-    def whole(self, letter: DeadLetter) -> KafkaRecord:
-        """The dead letter's own record, with its value."""
-        record = read_at(self.servers, *letter.place)
-        if record is None:
-            raise TidemillError(f"dead letter {letter.number} is gone", "list them again")
-        return record
-
-    def original(self, letter: DeadLetter) -> KafkaRecord | None:
-        """The record that the job read, while it is there."""
-        return read_at(self.servers, *letter.origin_place) if letter.origin_place else None
-
-    def originals(
-        self, letters: Sequence[DeadLetter]
-    ) -> Iterator[tuple[DeadLetter, KafkaRecord | None]]:
-        """Each letter with the record that its job read, in one pass over their topics."""
-        wanted: dict[str, list[DeadLetter]] = {}
-        start: dict[tuple[str, int], int] = {}
-        for letter in letters:
-            wanted.setdefault(letter.origin, []).append(letter)
-            if letter.origin_place:
-                topic, partition, offset = letter.origin_place
-                start[topic, partition] = min(offset, start.get((topic, partition), offset))
-        start = {**end_offsets(self.servers, {topic for topic, _ in start}), **start}
-        for record in read_all(self.servers, {topic for topic, _ in start}, start):
-            for letter in wanted.pop(record.place, ()):
-                yield letter, record
-        for missing in wanted.values():
-            for letter in missing:
-                yield letter, None
-
-
-def _letter(number: int, one: Fact) -> DeadLetter:
-    says = {name: str(value) for name, value in one.says.items()}
-    return DeadLetter(number, (one.topic, one.partition, one.offset), one.source, one.key, says)
-
-
-@dataclass
-class Redriven:
-    """What came of a redrive: how many went to which topic, and what did not."""
+class Done:
+    """What came of it: how many went to which topic or were discarded, and what did not."""
 
     driven: Counter[str] = field(default_factory=Counter)
+    discarded: int = 0
     already: int = 0
+    left: int = 0  # decided the other way before, and not named by number
     refused: list[tuple[DeadLetter, str]] = field(default_factory=list)
 
 
@@ -149,40 +52,162 @@ class Refused(Exception):
     """A dead letter that stands for no record any more. Why, in a few words."""
 
 
-def redrive_all(desk: Desk, letters: Sequence[DeadLetter]) -> Redriven:
-    """Drive the records of these dead letters again; each attempt of each record once."""
-    ensure_topics(desk.servers, {desk.team.redrives: 1})
-    result = Redriven()
-    records: list[NewRecord] = []
-    marks: list[NewRecord] = []
-    for letter, original in desk.originals(letters):
-        try:
-            record = original or _kept(desk, letter)
-        except Refused as refused:
-            result.refused.append((letter, str(refused)))
-            continue
-        event_id, attempt, _ = identity(record, flat_headers(record))
-        name = (record.topic, event_id, attempt + 1)
-        if name in desk.driven:
-            result.already += 1
-            continue
-        desk.driven.add(name)
-        records.append(next_attempt(record, attempt + 1))
-        marks.append(_mark(desk, letter, name))
-        result.driven[record.topic] += 1
-        if len(records) >= TOGETHER:
-            _write(desk, records, marks)
-    _write(desk, records, marks)
-    return result
+class _Writing:
+    """Records and decisions of one command, written together in batches."""
+
+    def __init__(self, desk: Desk, log: Transactions, because: str) -> None:
+        self.desk, self._log, self._because, self._by = desk, log, because, decided_by()
+        self._batch: list[NewRecord] = []
+
+    def decide(self, made: Decision, record: NewRecord | None = None) -> None:
+        """Take a decision, with the record that it drives."""
+        made = replace(made, because=self._because, by=self._by, at=now())
+        self.desk.note(made)
+        self._batch += [record] if record else []
+        self._batch.append(made.record(self.desk.team.decisions))
+        if len(self._batch) >= TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._batch:
+            self._log.batch(self._batch)
+            self._batch = []
 
 
-def _write(desk: Desk, records: list[NewRecord], marks: list[NewRecord]) -> None:
-    """The records first: a mark without its record would keep it from ever being driven."""
-    if records:
-        produce_all(desk.servers, records)
-        produce_all(desk.servers, marks)
-    records.clear()
-    marks.clear()
+@contextmanager
+def _writing(desk: Desk, because: str) -> Iterator[_Writing]:
+    """The desk as the only one of its team that writes, knowing what all others have decided."""
+    team = desk.team
+    ensure_topics(desk.servers, {team.decisions: 1})
+    try:
+        with Transactions(desk.servers, f"tidemill.desk.{team.team}") as log:
+            desk.read_decisions()
+            writing = _Writing(desk, log, because)
+            yield writing
+            writing.flush()
+    except Fenced:
+        raise TidemillError(
+            f"another desk of team {team.team} began to decide while this one did; nothing is "
+            "driven twice",
+            "run the same command again: it goes on where this one ended",
+        ) from None
+
+
+def redrive(
+    desk: Desk, letters: Sequence[DeadLetter], because: str = "", *, named: bool = False
+) -> Done:
+    """Drive the records of these again, each attempt of each once; what was discarded only where
+    it is `named`."""
+    done = Done()
+    with _writing(desk, because) as writing:
+        todo = _undecided(letters, done, named=named)
+        for letter, original in desk.originals(todo):
+            now_decided = desk.decision_on(letter)
+            if now_decided and now_decided.drives:  # by another dead letter of the same record
+                done.already += 1
+                continue
+            try:
+                _drive(writing, letter, original or kept(desk, letter), done)
+            except Refused as refused:
+                done.refused.append((letter, str(refused)))
+    return done
+
+
+def _undecided(letters: Sequence[DeadLetter], done: Done, *, named: bool) -> list[DeadLetter]:
+    found = []
+    for letter in letters:
+        if letter.decision is None or (named and not letter.decision.drives):
+            found.append(letter)
+        elif letter.decision.drives:
+            done.already += 1
+        else:
+            done.left += 1
+    return found
+
+
+def _drive(writing: _Writing, letter: DeadLetter, record: KafkaRecord, done: Done) -> None:
+    event_id, attempt, _ = identity(record, flat_headers(record))
+    made = _decision(REDRIVEN, letter, record.topic, event_id, attempt + 1)
+    if made.driven in writing.desk.driven:  # the same event lies there twice, and this is the other
+        done.already += 1
+        writing.decide(made)
+        return
+    writing.decide(made, next_attempt(record, attempt + 1))
+    done.driven[record.topic] += 1
+
+
+def discard(
+    desk: Desk, letters: Sequence[DeadLetter], because: str, *, named: bool = False
+) -> Done:
+    """Say that nothing more is to be done about these."""
+    done = Done()
+    with _writing(desk, because) as writing:
+        for letter in letters:
+            if letter.decision is None:
+                topic = letter.origin.rsplit("/", 2)[0]
+                writing.decide(_decision(DISCARDED, letter, topic, letter.event_id, letter.attempt))
+                done.discarded += 1
+            elif letter.decision.drives:
+                done.left += 1
+            else:
+                done.already += 1
+    return done
+
+
+def edit(
+    desk: Desk, letter: DeadLetter, record: KafkaRecord, edited: NewRecord, because: str = ""
+) -> Done:
+    """Drive `edited` in place of the record. The same edit a second time is none.
+
+    Raises TidemillError where the letter's record was driven in another form.
+    """
+    done = Done()
+    event_id, attempt, _ = identity(record, flat_headers(record))
+    original, is_base64 = as_text(record.value or b"")
+    made = replace(
+        _decision(EDITED, letter, record.topic, event_id, attempt + 1),
+        value_sha256=_both(edited.key, edited.value),
+        original=original,
+        original_is_base64=is_base64,
+    )
+    with _writing(desk, because) as writing:
+        before = desk.decision_on(letter)
+        if before and before.drives:
+            if before.value_sha256 != made.value_sha256:
+                raise TidemillError(
+                    f"dead letter {letter.number} was {before.decision} already, "
+                    f"by {before.by or 'somebody'} at {before.at[:19]}",
+                    "if that died again, it is a dead letter of its own: edit that one",
+                )
+            done.already = 1
+        elif made.driven in desk.driven:
+            raise TidemillError(
+                f"attempt {attempt + 1} of this event was driven already",
+                "if that died again, it is a dead letter of its own: edit that one",
+            )
+        else:
+            writing.decide(made, edited_attempt(record, edited, event_id, attempt + 1))
+            done.driven[record.topic] = 1
+    return done
+
+
+def _both(key: bytes | None, value: bytes | None) -> str:
+    return sha256(b"%d:%b%b" % (len(key or b""), key or b"", value or b""))
+
+
+def _decision(what: str, letter: DeadLetter, topic: str, event_id: str, attempt: int) -> Decision:
+    return Decision(
+        decision=what,
+        topic=topic,
+        event_id=event_id,
+        attempt=attempt,
+        origin=letter.origin,
+        dead_letter=letter.own_place,
+        reason=letter.says["reason"],
+        key=letter.key,
+        job=letter.says["job"],
+        stage=letter.says["stage"],
+    )
 
 
 def next_attempt(record: KafkaRecord, attempt: int) -> NewRecord:
@@ -192,44 +217,43 @@ def next_attempt(record: KafkaRecord, attempt: int) -> NewRecord:
     return NewRecord(record.topic, record.key, record.value, headers)
 
 
-def _mark(desk: Desk, letter: DeadLetter, name: Driven) -> NewRecord:
-    topic, event_id, attempt = name
-    said = {
-        "topic": topic,
-        "event_id": event_id,
-        "attempt": attempt,
-        "origin": letter.origin,
-        "dead_letter": "/".join(map(str, letter.place)),
-        "reason": letter.says["reason"],
-        "by": os.environ.get("USER", "desk"),
-        "at": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-    }
-    value = json.dumps(said, ensure_ascii=False).encode()
-    return NewRecord(desk.team.redrives, event_id.encode(), value)
+def edited_attempt(
+    record: KafkaRecord, edited: NewRecord, event_id: str, attempt: int
+) -> NewRecord:
+    """The edited record as the next attempt: the id is the event's, whatever its bytes are now."""
+    ours = {"ce_id": event_id.encode(), EDITED_FROM: record.place.encode()}
+    others = tuple(header for header in record.headers if header[0] not in ours)
+    headers = (*others, *ours.items())
+    return next_attempt(
+        replace(record, key=edited.key, value=edited.value, headers=headers), attempt
+    )
 
 
-def _kept(desk: Desk, letter: DeadLetter) -> KafkaRecord:
-    """The record as its dead letter kept it. Raises Refused where that is not the record."""
+def kept(desk: Desk, letter: DeadLetter, *, as_it_is: bool = False) -> KafkaRecord:
+    """The record as its dead letter kept it. Raises Refused where that is not the record, unless
+    it is taken `as_it_is`, for a person to make one of it."""
     if letter.origin_place is None:
         raise Refused("it does not say from where its record came")
-    kept = desk.whole(letter)
+    found = desk.whole(letter)
     topic, partition, offset = letter.origin_place
     record = replace(
-        kept,
+        found,
         topic=topic,
         partition=partition,
         offset=offset,
-        headers=tuple(h for h in kept.headers if not h[0].startswith("dlq_")),
+        headers=tuple(h for h in found.headers if not h[0].startswith("dlq_")),
     )
-    if letter.says["stage"] != "decode":  # there it is the bytes that came, elsewhere a view's row
-        declared = desk.team.by_name(topic)
-        columns = [
-            c for c in (declared.columns if declared else ()) if c.source in ("key", "value")
-        ]
+    if letter.says["stage"] != "decode" and not as_it_is:  # there the bytes, elsewhere a view's row
         try:
-            decode_record(raw_record(record), columns, kept.timestamp_ms)
+            check(record, desk.team.by_name(topic))
         except Rejected as rejected:
             raise Refused(
                 f"its record at {letter.origin} is gone, and what is left is not one: {rejected}"
             ) from None
     return record
+
+
+def check(record: KafkaRecord, declared: Topic | None) -> None:
+    """Whether a job will take the record. Raises Rejected."""
+    columns = [c for c in (declared.columns if declared else ()) if c.source in ("key", "value")]
+    decode_record(raw_record(record), columns, record.timestamp_ms)

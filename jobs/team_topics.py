@@ -62,8 +62,13 @@ class TeamTopics:
         return f"{self.team}_agent_traces"
 
     @property
+    def decisions(self) -> str:
+        """Where the desk says what people decided about dead letters."""
+        return f"{self.team}_dead_letter_decisions"
+
+    @property
     def redrives(self) -> str:
-        """Where the desk notes what it has driven again."""
+        """Where the desk said it before it could do more than drive again; still read."""
         return f"{self.team}_redrives"
 
     @property

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import typer
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from connectors.kafka import KafkaRecord, NewRecord, ensure_topics, produce_all, read_all
@@ -83,12 +87,48 @@ class World:
         self.put(*dead)
         return len(dead)
 
-    def fail(self, record: KafkaRecord, reason: str, payload: bytes) -> None:
+    def fail(
+        self,
+        record: KafkaRecord,
+        reason: str,
+        payload: bytes,
+        message: str | None = None,
+        stage: str = "agent",
+        job: str | None = None,
+    ) -> None:
         """What an agent's operator does with a record that it read and could not handle."""
-        self.put(self._dead(record, reason, f"it ended with {reason}", "agent", payload))
+        message = message or f"it ended with {reason}"
+        self.put(self._dead(record, reason, message, stage, payload, job))
+
+    def forget_leads(self) -> None:
+        """Retention takes all of the external topic."""
+        ends = [TopicPartition(self.leads, partition, -1) for partition in (0, 1)]
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        for future in admin.delete_records(ends).values():
+            future.result()
+
+    def rows(self, *words: str) -> list[list[str]]:
+        """The list's lines, as a script reads them; all of them unless words say which."""
+        output = self.command(self.team.team, "list", *(words or ["--decided"])).output
+        return [line.split("\t") for line in output.splitlines() if "\t" in line]
+
+    def number(self, key: str, reason: str | None = None) -> str:
+        """The number of the last dead letter of a key."""
+        rows = [r for r in self.rows() if r[6] == key and (reason is None or reason in r[4])]
+        return rows[-1][0]
+
+    def decisions(self) -> list[dict[str, object]]:
+        """What stands on the decisions topic."""
+        return [json.loads(r.value or b"") for r in self.records(self.team.decisions)]
 
     def _dead(
-        self, record: KafkaRecord, reason: str, message: str, stage: str, payload: bytes = b""
+        self,
+        record: KafkaRecord,
+        reason: str,
+        message: str,
+        stage: str,
+        payload: bytes = b"",
+        job: str | None = None,
     ) -> NewRecord:
         headers = flat_headers(record)
         if stage != "decode":
@@ -101,7 +141,7 @@ class World:
             reason=reason,
             message=message,
             stage=stage,
-            job=self.team.jobs[0],
+            job=job or self.team.jobs[0],
             at=dt.datetime.now(dt.UTC),
         )
         value = record.value if stage == "decode" else payload
@@ -111,13 +151,19 @@ class World:
 
 
 def new_world(
-    folder: Path, servers: str, monkeypatch: pytest.MonkeyPatch, app: typer.Typer
+    folder: Path,
+    servers: str,
+    monkeypatch: pytest.MonkeyPatch,
+    app: typer.Typer,
+    files: Mapping[str, str] | None = None,
 ) -> World:
-    """A team that nobody else has."""
+    """A team that nobody else has; `{team}` in its other files is its name."""
     name = f"desk_{uuid.uuid4().hex[:10]}"
     (folder / name).mkdir()
     (folder / name / "tables.sql").write_text(TABLES.format(team=name))
     (folder / name / "report.sql").write_text(SCRIPT.format(team=name))
+    for file, text in (files or {}).items():
+        (folder / name / file).write_text(text.replace("{team}", name))
     monkeypatch.setenv("TIDEMILL_SQL", str(folder))
     team = team_topics(name)
     topics = [*(t.name for t in team.topics.values()), team.dead_letters]
