@@ -146,24 +146,30 @@ def print_letter(console: Console, team: str, shown: Shown) -> None:
     letter, says = shown.letter, shown.letter.says
     title = f"Dead letter {letter.number}: {one_line(says['reason'])}"
     console.print(Text(title, style="bold red"))
-    console.print(Text(f"  {one_line(says['message'])}"))
+    _say(console, one_line(says["message"]))
     for line in _facts(shown):
-        console.print(Text(f"  {line}", style="dim"))
+        _say(console, line, "dim")
     parts: list[tuple[str, list[Text]]] = [(_event_title(shown), _event(shown))]
     if shown.run:
         parts.append((f"Prompt of {shown.run.agent}", _prompt(shown.run)))
         parts.append(("What came back", _answers(shown.run, says["message"])))
     _print_parts(console, parts)
     for note in shown.run.notes if shown.run else ():
-        console.print(Text(f"Note: {one_line(note)}", style="yellow"))
+        _say(console, f"Note: {one_line(note)}", "yellow")
     if letter.decision:
-        console.print(Text(decision_line(letter.decision)))
+        _say(console, decision_line(letter.decision))
     if letter.decision is None or not letter.decision.drives:
         command = f"tidemill dead-letters {team}"
         n = letter.number
-        console.print(
-            Text(f"Next: `{command} redrive {n}`, `… edit {n}` or `… discard {n} --because TEXT`.")
+        _say(
+            console,
+            f"Next: `{command} redrive {n}`, `… edit {n}` or `… discard {n} --because TEXT`.",
         )
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """A line; folded between words on a terminal only."""
+    console.print(Text(text, style=style), soft_wrap=not console.is_terminal)
 
 
 def decision_line(said: Decision) -> str:
@@ -189,7 +195,7 @@ def _event_title(shown: Shown) -> str:
 def _print_parts(console: Console, parts: Sequence[tuple[str, list[Text]]]) -> None:
     if not console.is_terminal:
         for title, texts in parts:
-            console.print(Text(f"\n== {title}"), *texts, sep="\n")
+            console.print(Text(f"\n== {title}"), *texts, sep="\n", soft_wrap=True)
         console.print()
         return
     if console.width < WIDE or len(parts) == 1:
