@@ -137,7 +137,8 @@ def list_letters(
     elif asked.console.is_terminal and len(found) > desk_view.LISTED and not wanted.limit:
         desk_view.print_sums(asked.console, asked.name, desk.select(everything))
         asked.say(
-            f"{len(found)} in all. Next: `--reason R` lists one reason, `--limit N` the oldest."
+            f"{len(found)} {'in all' if decided else 'undecided'}. "
+            "Next: `--reason R` lists those of a reason, `--limit N` the oldest."
         )
     else:
         desk_view.print_letters(asked.console, asked.name, found)
@@ -212,10 +213,9 @@ def _chosen(
     they are counted."""
     is_filter = wanted != Filter()
     if sum((bool(numbers), all_ or is_filter)) != 1:
-        line = f"tidemill dead-letters {asked.name} {command}"
         raise TidemillError(
             "say which dead letters, by number or by a filter",
-            f"`{line} 3 7`, `{line} --reason R` or `{line} --all`",
+            f"`tidemill dead-letters {asked.name} {command} 3 7`, `… --reason R` or `… --all`",
         )
     if numbers:
         return list({desk.letter(n).number: desk.letter(n) for n in numbers}.values())
@@ -268,7 +268,7 @@ def edit(
     desk = Desk(asked.team)
     letter = desk.letter(number)
     if letter.decision and letter.decision.drives and not (sets or file):
-        asked.say(desk_view.decision_line(letter.decision))
+        asked.say(desk_view.decision_line(letter.decision))  # before anybody types
         return
     record = _editable(desk, letter)
     declared = asked.team.by_name(record.topic)
@@ -293,6 +293,7 @@ def edit(
         decide.check(replace(record, key=edited.key, value=edited.value), declared)
     except Rejected as rejected:
         raise _unfit(record.topic, rejected, edited, typed=not (sets or file)) from None
+    decide.refuse_another(letter.number, letter.decision, edited)
     desk_view.print_difference(asked.console, changes)
     if asked.console.is_terminal and not yes:
         typer.confirm("Drive this?", abort=True)

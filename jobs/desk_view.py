@@ -35,22 +35,20 @@ def print_letters(console: Console, team: str, letters: Sequence[DeadLetter]) ->
         for letter in letters:
             print("\t".join(_row(letter)))
         return
+    wide = console.width >= WIDE
     table = Table(expand=True)
     table.add_column("no.", justify="right", no_wrap=True)
     table.add_column("when (UTC)", no_wrap=True)
-    for heading in ("job", "key", "why"):
-        table.add_column(heading, overflow="fold", ratio=6 if heading == "why" else None)
-    decided = any(letter.decision for letter in letters)
-    if decided:
-        table.add_column("decided")
+    table.add_column("job", overflow="ellipsis", no_wrap=True, max_width=24 if wide else 14)
+    table.add_column("key", overflow="ellipsis", no_wrap=True, max_width=36 if wide else 9)
+    table.add_column("why", overflow="fold", ratio=1)
     for letter in letters:
         cells: list[str | Text] = [
             str(letter.number),
-            _when(letter, console.width < WIDE),
+            _when(letter, not wide),
             one_line(letter.says["job"]).removeprefix(f"{team}."),
             _short(letter.key, 64),
             _why(letter),
-            *([_decided(letter)] if decided else []),
         ]
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
     console.print(table)
@@ -74,7 +72,8 @@ def _row(letter: DeadLetter) -> list[str]:
 def _why(letter: DeadLetter) -> Text:
     copies = f" (×{len(letter.numbers)})" if len(letter.numbers) > 1 else ""
     text = Text(one_line(letter.says["reason"]) + copies, style="bold")
-    return text.append(f"  {_short(letter.says['message'], 160)}", style="not bold")
+    text.append(f"  {_short(letter.says['message'], 160)}", style="not bold")
+    return text.append(f" → {_decided(letter)}", style="green") if letter.decision else text
 
 
 def _when(letter: DeadLetter, short: bool) -> str:
@@ -106,22 +105,24 @@ def print_sums(console: Console, team: str, letters: Iterable[DeadLetter]) -> No
         one.all += 1
         one.undecided += letter.decision is None
         one.newest = max(one.newest, letter, key=lambda x: x.timestamp_ms)
-    table = Table(expand=True)
+    wide = console.width >= WIDE
+    table = Table(expand=wide)
     for heading in ("all", "undecided"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("newest (UTC)", no_wrap=True)
     for heading in ("job", "reason"):
         table.add_column(heading, overflow="fold")
-    table.add_column("of the newest", overflow="fold", ratio=1)
+    if wide:
+        table.add_column("message of the newest", overflow="fold", ratio=1)
     ordered = sorted(sums.items(), key=lambda item: (-item[1].undecided, -item[1].all, item[0]))
     for (job, reason), one in ordered:
         table.add_row(
             str(one.all),
             str(one.undecided),
-            _when(one.newest, console.width < WIDE),
+            _when(one.newest, not wide),
             Text(one_line(job).removeprefix(f"{team}.")),
             Text(one_line(reason), style="bold"),
-            Text(_short(one.newest.says["message"], 160)),
+            *([Text(_short(one.newest.says["message"], 160))] if wide else []),
         )
     console.print(table)
 
@@ -159,12 +160,9 @@ def print_letter(console: Console, team: str, shown: Shown) -> None:
     if letter.decision:
         _say(console, decision_line(letter.decision))
     if letter.decision is None or not letter.decision.drives:
-        command = f"tidemill dead-letters {team}"
-        n = letter.number
-        _say(
-            console,
-            f"Next: `{command} redrive {n}`, `… edit {n}` or `… discard {n} --because TEXT`.",
-        )
+        command, n = f"tidemill dead-letters {team} redrive {letter.number}", letter.number
+        others = f"`… edit {n}` or `… discard {n} --because TEXT`"
+        _say(console, f"Next: `{command}`" + (" after all." if letter.decision else f", {others}."))
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
@@ -204,7 +202,7 @@ def _print_parts(console: Console, parts: Sequence[tuple[str, list[Text]]]) -> N
         return
     grid = Table.grid(expand=True)
     for _ in parts:
-        grid.add_column(ratio=1)
+        grid.add_column(ratio=1, overflow="fold")
     grid.add_row(*(_panel(title, texts) for title, texts in parts))
     console.print(grid)
 
@@ -304,4 +302,4 @@ def print_difference(console: Console, lines: Sequence[str]) -> None:
     colours = {"-": "red", "+": "green", "@": "cyan"}
     for line in lines:
         style = "bold" if line[:3] in ("---", "+++") else colours.get(line[:1], "")
-        console.print(Padding(Text(visible(line), style=style), (0, 0, 0, 2)))
+        console.print(Padding(Text(visible(line), style=style), (0, 0, 0, 2), expand=False))

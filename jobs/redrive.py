@@ -166,24 +166,18 @@ def edit(
     original, is_base64 = as_text(record.value or b"")
     made = replace(
         _decision(EDITED, letter, record.topic, event_id, attempt + 1),
-        value_sha256=_both(edited.key, edited.value),
+        value_sha256=_digest(edited),
         original=original,
         original_is_base64=is_base64,
     )
     with _writing(desk, because) as writing:
         before = desk.decision_on(letter)
+        refuse_another(letter.number, before, edited)
         if before and before.drives:
-            if before.value_sha256 != made.value_sha256:
-                raise TidemillError(
-                    f"dead letter {letter.number} was {before.decision} already, "
-                    f"by {before.by or 'somebody'} at {before.at[:19]}",
-                    "if that died again, it is a dead letter of its own: edit that one",
-                )
             done.already = 1
         elif made.driven in desk.driven:
             raise TidemillError(
-                f"attempt {attempt + 1} of this event was driven already",
-                "if that died again, it is a dead letter of its own: edit that one",
+                f"attempt {attempt + 1} of this event was driven already", _OF_ITS_OWN
             )
         else:
             writing.decide(made, edited_attempt(record, edited, event_id, attempt + 1))
@@ -191,8 +185,21 @@ def edit(
     return done
 
 
-def _both(key: bytes | None, value: bytes | None) -> str:
-    return sha256(b"%d:%b%b" % (len(key or b""), key or b"", value or b""))
+_OF_ITS_OWN = "if that died again, it is a dead letter of its own: edit that one"
+
+
+def refuse_another(number: int, before: Decision | None, edited: NewRecord) -> None:
+    """Raise TidemillError where the record was driven in another form than this."""
+    if before and before.drives and before.value_sha256 != _digest(edited):
+        by = f"by {before.by or 'somebody'} at {before.at[:19]}"
+        raise TidemillError(
+            f"dead letter {number} was {before.decision} already, {by}", _OF_ITS_OWN
+        )
+
+
+def _digest(edited: NewRecord) -> str:
+    key = edited.key or b""
+    return sha256(b"%d:%b%b" % (len(key), key, edited.value or b""))
 
 
 def _decision(what: str, letter: DeadLetter, topic: str, event_id: str, attempt: int) -> Decision:
