@@ -26,7 +26,7 @@ from connectors.kafka import (
     writing,
 )
 
-UNFINISHED_MS = 60_000  # for so long a writer that was killed holds up readers, if no other begins
+UNFINISHED_MS = 20_000  # for so long a writer that was killed holds up readers, if no other begins
 BEGIN_S = 30.0
 _FENCED = (
     ClientError._FENCED,
@@ -50,7 +50,11 @@ class Transactions:
     def __enter__(self) -> Self:
         self._producer = Producer(
             writing(self._servers)
-            | {"transactional.id": self._name, "transaction.timeout.ms": UNFINISHED_MS}
+            | {
+                "transactional.id": self._name,
+                "transaction.timeout.ms": UNFINISHED_MS,
+                "delivery.timeout.ms": UNFINISHED_MS,
+            }
         )
         self._ask("begin", lambda: self._producer.init_transactions(BEGIN_S))
         return self

@@ -128,10 +128,10 @@ def list_letters(
     everything = replace(wanted, decided=True)
     found = desk.select(everything if decided else wanted)
     if not found:
-        matching = len(desk.select(replace(everything, limit=None)))
+        rest = len(desk.select(replace(everything, limit=None)))
         asked.say(
-            f"All {matching} are decided: --decided lists them."
-            if matching
+            f"None waits for a decision. Decided: {rest}; `list --decided` shows them."
+            if rest
             else f"None of {len(desk.letters)} dead letters of team {asked.name} is one of these."
         )
     elif asked.console.is_terminal and len(found) > desk_view.LISTED and not wanted.limit:

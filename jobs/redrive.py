@@ -7,8 +7,8 @@ Its `attempt` is one more, and one attempt of an event is driven once.
 A record and the decision to drive it are one transaction, and a team's desk is one transactional
 id. So a desk that dies in the middle has driven nothing of what it has not said, and of two desks
 at once the one that began first is stopped (`Fenced`) and has written nothing of its last batch.
-A job that reads uncommitted records may see such a batch and then the same again: it drops the
-repeat, by event id and attempt, as any other.
+Jobs read committed records only. Whoever does not may see such a batch and then the same again,
+alike to the byte, and drops the repeat by event id and attempt, as any other.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ from jobs.evidence import EDITED_FROM, flat_headers, identity, raw_record
 from jobs.team_topics import Topic
 from udfs.core.decode import Rejected, decode_record
 
-TOGETHER = 200
+TOGETHER, TOGETHER_BYTES = 200, 8 << 20
 
 
 @dataclass
@@ -58,20 +58,23 @@ class _Writing:
     def __init__(self, desk: Desk, log: Transactions, because: str) -> None:
         self.desk, self._log, self._because, self._by = desk, log, because, decided_by()
         self._batch: list[NewRecord] = []
+        self._bytes = 0
 
     def decide(self, made: Decision, record: NewRecord | None = None) -> None:
         """Take a decision, with the record that it drives."""
         made = replace(made, because=self._because, by=self._by, at=now())
         self.desk.note(made)
-        self._batch += [record] if record else []
-        self._batch.append(made.record(self.desk.team.decisions))
-        if len(self._batch) >= TOGETHER:
+        for one in (record, made.record(self.desk.team.decisions)):
+            if one:
+                self._batch.append(one)
+                self._bytes += len(one.value or b"")
+        if len(self._batch) >= TOGETHER or self._bytes >= TOGETHER_BYTES:
             self.flush()
 
     def flush(self) -> None:
         if self._batch:
             self._log.batch(self._batch)
-            self._batch = []
+            self._batch, self._bytes = [], 0
 
 
 @contextmanager

@@ -76,6 +76,7 @@ class KafkaTopics:
             "properties.group.id": self.group,
             "properties.auto.offset.reset": "earliest",
             "properties.allow.auto.create.topics": "false",
+            "properties.isolation.level": "read_committed",  # the desk may be killed in a batch
             "scan.startup.mode": "group-offsets",
             **own,
             "key.format": "raw",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jobs.evidence import Fact
+from jobs.evidence import Fact, LetterName
 from jobs.fates import Balance, Fate, Flow, Measured, balance
 from udfs.core.events import child_id, trace_context
 
@@ -32,6 +32,7 @@ class Topics:
     committed: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
     held: dict[str, int | None] = field(default_factory=dict)
     resolved: dict[str, str] = field(default_factory=dict)
+    discarded: set[LetterName] = field(default_factory=set)
 
     def put(
         self, topic: str, parent: Fact | None = None, /, *, says: Any = None, **fields: Any
@@ -81,4 +82,5 @@ class Topics:
         self.read(*WAY.readers)
 
     def balance(self) -> Balance:
-        return balance(self.facts, WAY, Measured(self.committed, self.held, self.resolved))
+        measured = Measured(self.committed, self.held, self.resolved, self.discarded)
+        return balance(self.facts, WAY, measured)

@@ -321,9 +321,9 @@ def test_a_desk_that_is_killed_has_driven_nothing_that_it_has_not_said(world: Wo
     assert len(world.decisions()) == 7
     seen = uncommitted(world, world.leads)
     driven = [m for m in seen if dict(m.headers() or ()).get("attempt") == b"2"]
-    assert len(driven) == 14  # a job that reads uncommitted records sees each twice, and alike,
+    assert len(driven) == 14  # who reads uncommitted records sees each twice, and alike,
     alike = {(m.key(), m.value(), tuple(m.headers())) for m in driven}
-    assert len(alike) == 7  # so that it drops the second, by event id and attempt
+    assert len(alike) == 7  # so that the second is dropped, by event id and attempt
 
 
 def uncommitted(world: World, topic: str) -> list[Any]:

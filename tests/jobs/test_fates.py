@@ -95,6 +95,50 @@ def test_a_campaign_without_mails_ends_in_one_dead_letter(topics: Topics) -> Non
     assert counts(topics.balance()) == {"dead": 1}
 
 
+def test_a_lead_that_a_person_let_go_is_discarded_and_no_longer_dead(topics: Topics) -> None:
+    letters = [topics.die(topics.put("incoming_leads", lead=f"lead-{n}")) for n in range(2)]
+    topics.read_all()
+    topics.discarded = {letters[0].letter}
+    assert counts(topics.balance()) == {"discarded": 1, "dead": 1}
+    assert topics.balance().wrong == []
+
+
+def test_a_lead_of_which_one_dead_letter_is_discarded_still_waits_for_the_other(
+    topics: Topics,
+) -> None:
+    lead = topics.put("incoming_leads")
+    first, second = topics.die(lead), topics.die(lead, "truncated")
+    topics.read_all()
+    topics.discarded = {first.letter}
+    assert counts(topics.balance()) == {"dead": 1}
+    topics.discarded = {first.letter, second.letter}
+    assert counts(topics.balance()) == {"discarded": 1}
+
+
+def test_a_lead_of_which_one_mail_was_let_go_is_mailed_by_the_others(topics: Topics) -> None:
+    campaign = topics.campaign(2)
+    topics.mail(campaign, 1)
+    letter = topics.die(campaign, "rejected", "effect", step=2)
+    topics.read_all()
+    assert counts(topics.balance()) == {"dead": 1}
+    topics.discarded = {letter.letter}
+    assert counts(topics.balance()) == {"mailed": 1}
+
+
+def test_what_a_person_edited_is_the_lead_that_it_was_on_whichever_partition(
+    topics: Topics,
+) -> None:
+    lead = topics.put("incoming_leads", partition=1)
+    topics.die(lead, "null_key", "decode")
+    says = {"content": "other", "edited_from": lead.place}
+    edited = topics.put("incoming_leads", says=says, attempt=2)  # a key of its own: partition 0
+    found = topics.balance()
+    assert counts(found) == {"in flight": 1} and not found.wrong
+    topics.put("leads_disqualified", topics.put("lead_ingestion_output", edited))
+    topics.read_all()
+    assert counts(topics.balance()) == {"disqualified": 1}
+
+
 def test_a_lead_that_is_not_yet_read_is_in_flight_and_waits(topics: Topics) -> None:
     topics.put("incoming_leads")
     found = topics.balance()

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
+from connectors.kafka import writing
 from connectors.mongodb import client
 from tests.jobs.flink import TeamOfOne
 from tests.jobs.keyed_samples import Echo
@@ -102,6 +104,21 @@ def test_a_repeated_event_is_handled_once_and_a_reused_id_is_refused(team: TeamO
     assert [dict(r.headers)["attempt"] for r in records] == [b"1", b"2"]
     assert len({dict(r.headers)["ce_id"] for r in records}) == 1
     assert [h["dlq_reason"] for _, _, h in dead_letters(team)] == [b"id_conflict"]
+
+
+def test_what_a_writer_did_not_commit_is_not_read(team: TeamOfOne) -> None:
+    team.send("numbers", [("a", {"n": 1})])
+    topic = team.topic("numbers")
+    writer = Producer(writing(team.servers) | {"transactional.id": f"test.{team.name}"})
+    writer.init_transactions()
+    for number, end in ((2, writer.commit_transaction), (3, writer.abort_transaction)):
+        writer.begin_transaction()
+        writer.produce(topic, key=b"b", value=json.dumps({"n": number}).encode())
+        assert writer.flush(30) == 0  # it is with the broker
+        end()
+    team.run()
+    assert sorted(row["n"] for _, row in team.rows("echoes")) == [1, 2]
+    assert dead_letters(team) == []
 
 
 def test_every_bad_record_is_a_dead_letter_with_its_bytes_and_no_record_stops_the_job(
