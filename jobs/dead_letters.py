@@ -303,7 +303,8 @@ def edit(
 def _editable(desk: Desk, letter: DeadLetter) -> KafkaRecord:
     """The record that a person edits: the original, else what is left of it."""
     try:
-        return desk.original(letter) or decide.kept(desk, letter, as_it_is=True)
+        original = desk.original(letter)
+        return original or decide.kept(desk.team, letter, desk.whole(letter), as_it_is=True)
     except Refused as refused:
         raise TidemillError(
             f"dead letter {letter.number} cannot be edited: {refused}",

@@ -44,7 +44,7 @@ class Decision:
     by: str = ""
     at: str = ""
     value_sha256: str = ""  # of an edit: of the bytes that were driven
-    original: str = ""  # of an edit: the bytes that stood there before, as text or as base64
+    original: str = ""  # of an edit: what stood there before, up to 1 MiB, as text or as base64
     original_is_base64: bool = False
 
     @property

@@ -7,7 +7,7 @@ of its places is its number. Values are read and let go: ten thousand letters ar
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from connectors.kafka import (
@@ -67,12 +67,6 @@ class Filter:
     until_ms: int | None = None
     decided: bool = False
     limit: int | None = None
-
-    @property
-    def says(self) -> str:
-        """The filter as the words of a command line."""
-        named = {"reason": self.reason, "job": self.job, "stage": self.stage, "key": self.key}
-        return " ".join(f"--{name} {value}" for name, value in named.items() if value)
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether it is one of these; `decided` and `limit` aside."""
@@ -174,24 +168,33 @@ class Desk:
         self, letters: Sequence[DeadLetter]
     ) -> Iterator[tuple[DeadLetter, KafkaRecord | None]]:
         """Each letter with the record that its job read, in one pass over their topics."""
-        wanted: dict[str, list[DeadLetter]] = {}
+        return self._at((letter, letter.origin_place) for letter in letters)
+
+    def wholes(
+        self, letters: Sequence[DeadLetter]
+    ) -> Iterator[tuple[DeadLetter, KafkaRecord | None]]:
+        """Each letter with its own record, in one pass."""
+        return self._at((letter, letter.place) for letter in letters)
+
+    def _at(
+        self, places: Iterable[tuple[DeadLetter, Place | None]]
+    ) -> Iterator[tuple[DeadLetter, KafkaRecord | None]]:
+        """Letters with the records at their places; those last that are not there."""
+        wanted: dict[Place, list[DeadLetter]] = {}
+        nowhere: list[DeadLetter] = []
+        for letter, place in places:
+            (wanted.setdefault(place, []) if place else nowhere).append(letter)
         start: dict[tuple[str, int], int] = {}
-        for letter in letters:
-            wanted.setdefault(letter.origin, []).append(letter)
-            if letter.origin_place:
-                topic, partition, offset = letter.origin_place
-                start[topic, partition] = min(offset, start.get((topic, partition), offset))
+        for topic, partition, offset in wanted:
+            start[topic, partition] = min(offset, start.get((topic, partition), offset))
         start = {**end_offsets(self.servers, {topic for topic, _ in start}), **start}
-        placed = sum(letter.origin_place is not None for letter in letters)
         for record in read_all(self.servers, {topic for topic, _ in start}, start):
-            for letter in wanted.pop(record.place, ()):
-                placed -= 1
+            for letter in wanted.pop((record.topic, record.partition, record.offset), ()):
                 yield letter, record
-            if not placed:
+            if not wanted:
                 break
-        for missing in wanted.values():
-            for letter in missing:
-                yield letter, None
+        for letter in (*nowhere, *(one for missing in wanted.values() for one in missing)):
+            yield letter, None
 
 
 def _letter(number: int, one: Fact) -> DeadLetter:

@@ -31,8 +31,8 @@ from jobs.decisions import (
 from jobs.desk import DeadLetter, Desk
 from jobs.errors import TidemillError
 from jobs.evidence import EDITED_FROM, flat_headers, identity, raw_record
-from jobs.team_topics import Topic
-from udfs.core.decode import Rejected, decode_record
+from jobs.team_topics import TeamTopics, Topic
+from udfs.core.decode import MAX_VALUE_BYTES, Rejected, decode_record
 
 TOGETHER, TOGETHER_BYTES = 200, 8 << 20
 
@@ -103,14 +103,15 @@ def redrive(
     it is `named`."""
     done = Done()
     with _writing(desk, because) as writing:
-        todo = _undecided(letters, done, named=named)
-        for letter, original in desk.originals(todo):
-            now_decided = desk.decision_on(letter)
-            if now_decided and now_decided.drives:  # by another dead letter of the same record
-                done.already += 1
-                continue
+        gone = []
+        for letter, original in desk.originals(_undecided(letters, done, named=named)):
+            if original:
+                _drive(writing, letter, original, done)
+            else:
+                gone.append(letter)
+        for letter, whole in desk.wholes(gone):
             try:
-                _drive(writing, letter, original or kept(desk, letter), done)
+                _drive(writing, letter, kept(desk.team, letter, whole), done)
             except Refused as refused:
                 done.refused.append((letter, str(refused)))
     return done
@@ -129,6 +130,10 @@ def _undecided(letters: Sequence[DeadLetter], done: Done, *, named: bool) -> lis
 
 
 def _drive(writing: _Writing, letter: DeadLetter, record: KafkaRecord, done: Done) -> None:
+    before = writing.desk.decision_on(letter)
+    if before and before.drives:  # by another dead letter of the same record
+        done.already += 1
+        return
     event_id, attempt, _ = identity(record, flat_headers(record))
     made = _decision(REDRIVEN, letter, record.topic, event_id, attempt + 1)
     if made.driven in writing.desk.driven:  # the same event lies there twice, and this is the other
@@ -139,9 +144,7 @@ def _drive(writing: _Writing, letter: DeadLetter, record: KafkaRecord, done: Don
     done.driven[record.topic] += 1
 
 
-def discard(
-    desk: Desk, letters: Sequence[DeadLetter], because: str, *, named: bool = False
-) -> Done:
+def discard(desk: Desk, letters: Sequence[DeadLetter], because: str) -> Done:
     """Say that nothing more is to be done about these."""
     done = Done()
     with _writing(desk, because) as writing:
@@ -166,7 +169,8 @@ def edit(
     """
     done = Done()
     event_id, attempt, _ = identity(record, flat_headers(record))
-    original, is_base64 = as_text(record.value or b"")
+    value = record.value or b""
+    original, is_base64 = as_text(value) if len(value) <= MAX_VALUE_BYTES else ("", False)
     made = replace(
         _decision(EDITED, letter, record.topic, event_id, attempt + 1),
         value_sha256=_digest(edited),
@@ -239,12 +243,15 @@ def edited_attempt(
     )
 
 
-def kept(desk: Desk, letter: DeadLetter, *, as_it_is: bool = False) -> KafkaRecord:
-    """The record as its dead letter kept it. Raises Refused where that is not the record, unless
-    it is taken `as_it_is`, for a person to make one of it."""
+def kept(
+    team: TeamTopics, letter: DeadLetter, found: KafkaRecord | None, *, as_it_is: bool = False
+) -> KafkaRecord:
+    """The record as its dead letter (`found`) kept it. Raises Refused where that is not the record,
+    unless it is taken `as_it_is`, for a person to make one of it."""
     if letter.origin_place is None:
         raise Refused("it does not say from where its record came")
-    found = desk.whole(letter)
+    if found is None:
+        raise Refused("the dead letter is gone, too")
     topic, partition, offset = letter.origin_place
     record = replace(
         found,
@@ -255,7 +262,7 @@ def kept(desk: Desk, letter: DeadLetter, *, as_it_is: bool = False) -> KafkaReco
     )
     if letter.says["stage"] != "decode" and not as_it_is:  # there the bytes, elsewhere a view's row
         try:
-            check(record, desk.team.by_name(topic))
+            check(record, team.by_name(topic))
         except Rejected as rejected:
             raise Refused(
                 f"its record at {letter.origin} is gone, and what is left is not one: {rejected}"

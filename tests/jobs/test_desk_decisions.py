@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from connectors.kafka import NewRecord, end_offsets, ensure_topics, read_all
+from connectors.kafka import NewRecord, end_offsets, ensure_topics
 from connectors.kafka_transaction import Transactions
 from jobs import redrive as decide
 from jobs.dead_letters import app
@@ -241,6 +241,16 @@ def test_what_retention_has_taken_is_driven_from_what_the_dead_letter_kept(world
     assert dict(found.headers) == {"ce_id": b"abc", "attempt": b"2"}
 
 
+def test_all_whose_records_are_gone_are_driven_in_one_pass(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(world, 50)
+    world.forget_leads()
+    monkeypatch.setattr(Desk, "whole", None)  # nobody asks for one at a time
+    assert "50 driven again" in world.command(world.team.team, "redrive", "--all").output
+    assert sorted(again(world)) == sorted(b"lead-%d" % n for n in range(50))
+
+
 def test_a_row_that_is_not_what_the_topic_takes_is_not_driven(world: World) -> None:
     record = world.lead(b"lead-1", GOOD)
     world.fail(record, "refusal", b'{"lead_id": "lead-1", "question": "a view has other columns"}')
@@ -348,14 +358,3 @@ def uncommitted(world: World, topic: str) -> list[Any]:
             found.append(message)
     consumer.close()
     return found
-
-
-def test_readers_of_committed_records_see_a_batch_whole_or_not_at_all(world: World) -> None:
-    topics = [world.leads, world.team.dead_letters]
-    with Transactions(world.servers, f"test.{world.team.team}") as log:
-        log.batch([NewRecord(topic, b"k", b"1") for topic in topics])
-        with pytest.raises(Exception, match="None of 2 records was written"):
-            log.batch([NewRecord(topics[0], b"k", b"2"), NewRecord(topics[1], b"k", b"x" * 2**25)])
-        log.batch([NewRecord(topic, b"k", b"3") for topic in topics])
-    found = [(r.topic, r.value) for r in read_all(world.servers, topics)]
-    assert sorted(found) == sorted((topic, value) for topic in topics for value in (b"1", b"3"))
