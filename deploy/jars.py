@@ -92,11 +92,20 @@ def server_jars(*sets: str) -> list[Path]:
 
 def flink_python_jar() -> Path:
     """PyFlink's own jar, which its wheel keeps outside the class path."""
+    return _of_the_wheel("opt", "flink-python")
+
+
+def compiler_jar() -> Path:
+    """The jar in PyFlink's wheel that holds Janino, a compiler of Java that needs no JDK."""
+    return _of_the_wheel("lib", "flink-table-runtime")
+
+
+def _of_the_wheel(folder: str, name: str) -> Path:
     import pyflink
 
-    found = sorted((Path(pyflink.__file__).parent / "opt").glob("flink-python-*.jar"))
+    found = sorted((Path(pyflink.__file__).parent / folder).glob(f"{name}-*.jar"))
     if not found:
-        raise JarError("The apache-flink package holds no opt/flink-python-*.jar: reinstall it.")
+        raise JarError(f"The apache-flink package holds no {folder}/{name}-*.jar: reinstall it.")
     return found[-1]
 
 

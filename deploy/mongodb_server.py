@@ -13,26 +13,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deploy.jars import server_jars
+from deploy.jars import compiler_jar, server_jars
 from deploy.server_process import arguments, end_process, start_jvm, wait_for_stop
 
 JVM_OPTIONS = ("-Xms64m", "-Xmx300m", "-XX:+UseSerialGC")
 WIRE_VERSION = 13  # of MongoDB 5.0, the oldest that pymongo 4.20 accepts
-WRITES = {
-    "insert", "update", "delete", "findAndModify", "findandmodify",
-    "create", "createIndexes", "drop", "dropDatabase", "dropIndexes", "renameCollection",
-}  # fmt: skip
-DELEGATED = (
-    "handleClose", "handleCommand", "handleQuery", "dropDatabase", "getCurrentOperations",
-    "getServerStatus", "close", "closeCursors", "getClock", "enableOplog", "disableOplog",
-    "resolveDatabase", "version",
-)  # fmt: skip
 
 
 def run(folder: Path, port: int) -> None:
     """Open the store, serve until SIGTERM, close it in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    start_jvm(server_jars("mongodb"), JVM_OPTIONS)
+    start_jvm([*server_jars("mongodb"), compiler_jar()], JVM_OPTIONS)
     import jpype
 
     store = _open_store(folder / "data.h2")
@@ -88,24 +79,14 @@ def _committing(backend: Any) -> Any:
     """The backend's interface again, with a commit between a write and its reply."""
     import jpype
 
-    def delegate(name: str) -> Any:
-        def call(_self: Any, *values: Any) -> Any:
-            return getattr(backend, name)(*values)
-
-        call.__name__ = name
-        return jpype.JOverride(call)
-
-    def handleMessage(_self: Any, message: Any) -> Any:
-        reply = backend.handleMessage(message)
-        if str(message.getDocument().keySet().iterator().next()) in WRITES:
-            backend.commit()
-        return reply
-
-    methods: dict[str, Any] = {name: delegate(name) for name in DELEGATED}
-    methods["handleMessage"] = jpype.JOverride(handleMessage)
-    return jpype.JImplements("de.bwaldvogel.mongo.MongoBackend")(
-        type("CommittingBackend", (), methods)
-    )()
+    compiler = jpype.JClass("org.codehaus.janino.SimpleCompiler")()
+    compiler.cook(Path(__file__).with_name("java").joinpath("Committing.java").read_text())
+    loader = compiler.getClassLoader()
+    handler = jpype.JClass(loader.loadClass("Committing"))(backend)
+    interface = jpype.JClass("de.bwaldvogel.mongo.MongoBackend")
+    return jpype.JClass("java.lang.reflect.Proxy").newProxyInstance(
+        loader, jpype.JArray(jpype.JClass("java.lang.Class"))([interface.class_]), handler
+    )
 
 
 if __name__ == "__main__":
