@@ -30,6 +30,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from connectors.settings import settings
 
 MAX_MESSAGE_BYTES = 16 << 20
+UNPACKED_BYTES = 1_000_000_000  # what a batch that someone packed a thousandfold may unpack to
 RETENTION_MS = 30 * 24 * 3600 * 1000
 ANSWER_S = 10.0
 STALLED_S = 30.0
@@ -344,6 +345,7 @@ def _reading(servers: str) -> dict[str, Any]:
         "auto.offset.reset": "earliest",
         "fetch.wait.max.ms": 50,
         "fetch.message.max.bytes": 1 << 20,
+        "receive.message.max.bytes": UNPACKED_BYTES,
         "queued.max.messages.kbytes": 16 << 10,
     }
 

@@ -93,6 +93,7 @@ def taskmanager_command(conf: Path, log: Path, name: str) -> list[str]:
         f"-XX:MaxDirectMemorySize={direct}m",
         f"-XX:MaxMetaspaceSize={megabytes('jvm-metaspace.size')}m",
         "-XX:+UseG1GC",
+        "-XX:G1HeapRegionSize=4m",  # else each record of a megabyte is pinned, and large ones fail
         *COMPILE_LATER,
     ]
     command = _java(settings, options, log) + [_TASKMANAGER_CLASS, "--configDir", str(conf)]

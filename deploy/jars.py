@@ -25,11 +25,13 @@ from typing import Any
 
 LOCK = Path(__file__).with_name("jars.lock")
 
-# Set → its root coordinates. Flink's jars carry their dependencies within; the servers' do not.
+# Set → its root coordinates. Flink's jars carry their dependencies within, but for zstd: without it
+# the first batch that a producer packed so stops every job. The servers' jars do not.
 ROOTS = {
     "flink": (
         "org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2",
         "org.apache.flink:flink-model-openai:2.3.0",
+        "com.github.luben:zstd-jni:1.5.6-10",
     ),
     "kafka": ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36"),
     "mongodb": (

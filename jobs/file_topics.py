@@ -35,8 +35,8 @@ class FileTopics:
         lines = [
             "record_key BYTES",
             "record_value BYTES",
-            "headers MAP<STRING, BYTES>",
             "`partition` INT",
+            "headers MAP<STRING, BYTES>",
             "`offset` BIGINT",
             "kafka_time TIMESTAMP_LTZ(3)",
             *watermark_lines(facts),

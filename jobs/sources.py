@@ -22,7 +22,6 @@ from jobs.uids import set_uids
 from udfs.core.types import Type
 from udfs.explain import explain
 from udfs.flink_types import data_type
-from udfs.side_outputs import DEAD_LETTER_ROW
 
 
 def guard_source(environment: StreamTableEnvironment, facts: TableFacts, job: str) -> Table:
@@ -45,10 +44,10 @@ def _explained(
     columns = view_columns(environment, raw_name(facts.name))
     environment.create_temporary_view(came, refused, _schema(columns))
     environment.create_temporary_function(function, explain(facts.topic, facts.columns, job))
-    names = ", ".join(f"found.{named(name)} AS {named(name)}" for name, _ in DEAD_LETTER_ROW.fields)
     return environment.sql_query(
-        f"SELECT {names} FROM (SELECT {named(function)}(record_key, record_value, headers, "
-        f"`partition`, `offset`, CAST(kafka_time AS STRING)) AS found FROM {named(came)})"
+        "SELECT record_key AS event_key, record_value AS payload, "
+        f"{named(function)}(record_key, record_value, headers, `partition`, `offset`, "
+        f"CAST(kafka_time AS STRING)) AS headers FROM {named(came)}"
     )
 
 

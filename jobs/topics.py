@@ -11,6 +11,7 @@ from jobs.tables import TableFacts, create_table, named
 from udfs.core.types import Type
 
 MAX_REQUEST_BYTES = 8 << 20
+MAX_POLL_RECORDS = 20
 _SINK_ONLY = ("sink.", "value.fields-include", "key.fields-prefix")
 _FORMATS = ("format", "key.format", "value.format", "key.fields")
 
@@ -77,6 +78,9 @@ class KafkaTopics:
             "properties.auto.offset.reset": "earliest",
             "properties.allow.auto.create.topics": "false",
             "properties.isolation.level": "read_committed",  # the desk may be killed in a batch
+            # A batch may unpack to a thousand times its size; this many records are in memory.
+            "properties.max.poll.records": str(MAX_POLL_RECORDS),
+            "properties.source.reader.element.queue.capacity": "1",
             "scan.startup.mode": "group-offsets",
             **own,
             "key.format": "raw",
@@ -89,10 +93,11 @@ class KafkaTopics:
         lines = [
             "record_key BYTES",
             "record_value BYTES",
-            "headers MAP<STRING, BYTES> METADATA VIRTUAL",
-            "`partition` INT METADATA VIRTUAL",
-            "`offset` BIGINT METADATA VIRTUAL",
-            "kafka_time TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL",
+            # In Flink's order, and as Flink types them: else it copies each record to change that.
+            "`partition` INT NOT NULL METADATA VIRTUAL",
+            "headers MAP<STRING, BYTES> NOT NULL METADATA VIRTUAL",
+            "`offset` BIGINT NOT NULL METADATA VIRTUAL",
+            "kafka_time TIMESTAMP_LTZ(3) NOT NULL METADATA FROM 'timestamp' VIRTUAL",
             *watermark_lines(facts),
         ]
         return create_table(raw_name(facts.name), lines, options)

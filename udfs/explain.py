@@ -1,4 +1,4 @@
-"""Raw Kafka records that a guard refused in, their dead letters out, which say why.
+"""Raw Kafka records that a guard refused in, the headers of their dead letters out, which say why.
 
 The guard is `udfs/java/Guard.java`; it takes exactly the records that `decode_record` takes.
 """
@@ -12,13 +12,16 @@ from pyflink.table import FunctionContext
 from pyflink.table.udf import ScalarFunction, udf
 
 from udfs import worker_process
+from udfs.core.dead_letter import dead_letter_headers
 from udfs.core.decode import Column, Record, Rejected, decode_record
-from udfs.flink_types import data_type
-from udfs.side_outputs import DEAD_LETTER_ROW, dead_letter
+from udfs.flink_types import HEADERS, data_type
+
+KEPT_HEADERS = ("ce_id", "attempt", "traceparent")
 
 
 class Explain(ScalarFunction):
-    """A dead letter for each record that it is called with. Counter: `records_rejected`."""
+    """A dead letter's headers for each record that it is called with; key and value stay in Flink.
+    Counter: `records_rejected`."""
 
     def __init__(self, topic: str, columns: Sequence[Column], job: str) -> None:
         self.topic, self.columns, self.job = topic, list(columns), job
@@ -44,14 +47,16 @@ class Explain(ScalarFunction):
         record = Record(self.topic, partition, offset, at_ms, key, body, headers or {})
         why = self._why(record)
         place = f"{record.topic}/{record.partition}/{record.offset}".encode()
-        return dead_letter(
-            record.key,
-            record.value,
-            {**{n: v or b"" for n, v in record.headers.items()}, "source": place},
+        given = {n: v or b"" for n, v in record.headers.items()}
+        if why.reason == "too_many_headers":  # and so too many for the dead letter
+            given = {n: v for n, v in given.items() if n in KEPT_HEADERS and len(v) < 1024}
+        return dead_letter_headers(
+            {**given, "source": place},
             reason=why.reason,
             message=str(why),
             stage="decode",
             job=self.job,
+            at=dt.datetime.now(dt.UTC),
         )
 
     def _why(self, record: Record) -> Rejected:
@@ -79,4 +84,4 @@ def _milliseconds(kafka_time: str | None) -> int:
 
 def explain(topic: str, columns: Sequence[Column], job: str) -> Any:
     """The function as the planner takes it."""
-    return udf(Explain(topic, columns, job), result_type=data_type(DEAD_LETTER_ROW))
+    return udf(Explain(topic, columns, job), result_type=data_type(HEADERS))

@@ -21,6 +21,7 @@ _LIMITS = {
     "header_bytes": decode.MAX_HEADER_BYTES,
     "earliest_ms": decode.EARLIEST_MS,
     "ahead_ms": decode.LATEST_AHEAD_MS,
+    "cut_bytes": decode.CUT_BYTES,
 }
 _PARAMETERS = {"DECIMAL": (10, 0), "TIMESTAMP": (6,), "TIMESTAMP_LTZ": (6,)}
 

@@ -86,7 +86,9 @@ RAW = [
     b'{"tags": ["\xed\xa0\x80"]}', b'{"a": "\xff"}', b'\xef\xbb\xbf{"score": 1}', b"{}", b"null",
     b"{'a': 1}", b'{"a": nul}', b'{"a": undefined}', b"{/* */}", b'{"score": 1} // x',
     b"\x00{}", b'{"\\u0073core": 5}', b'{"score": 1, "\\u0073core": 2}', b'"score"', b"[" * 500,
-    b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}",
+    b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}", b'{"a": 1e999}', b'{"a": [{"b": -1e999}]}',
+    b'{"a": 1e308, "b": [1, 2.5, {"c": {}}], "score": 7}', b'{"a": "x\\ud800"}', b'{"\\udfff": 1}',
+    b'{"a": {"\\ud800": []}, "score": 1}', b'{"a": {"b": ["\\ud83d\\ude00"]}, "score": 3}',
 ]  # fmt: skip
 HEADERS: list[dict[str, bytes | None]] = [
     {"ce_id": b"mine"},

@@ -7,6 +7,8 @@ unpickled, and every limit is checked before the work that it bounds.
 
 import datetime as dt
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from udfs.core import events
 from udfs.core.types import Type, TypeMismatch, decode
 
 MAX_VALUE_BYTES = 1 << 20
+CUT_BYTES = 3 << 20  # of key and value: what the source hands over, and dead letters hold, at most
 MAX_KEY_BYTES = 1 << 10
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 << 10
@@ -105,7 +108,7 @@ def _has(document: Mapping[str, Any], path: str) -> bool:
 
 def _check_limits(record: Record, now_ms: int) -> None:
     if record.value is not None and len(record.value) > MAX_VALUE_BYTES:
-        raise Rejected("too_large", f"value has {len(record.value)} bytes, limit {MAX_VALUE_BYTES}")
+        raise Rejected("too_large", f"value has {_size(record.value)}, limit {MAX_VALUE_BYTES}")
     if len(record.headers) > MAX_HEADERS:
         raise Rejected("too_many_headers", f"{len(record.headers)} headers, limit {MAX_HEADERS}")
     size = sum(len(n) + len(v or b"") for n, v in record.headers.items())
@@ -122,11 +125,17 @@ def _check_limits(record: Record, now_ms: int) -> None:
         )
 
 
+def _size(data: bytes) -> str:
+    if len(data) < CUT_BYTES:
+        return f"{len(data)} bytes"
+    return f"{CUT_BYTES} bytes or more (here are the first; the record lies at its place)"
+
+
 def _key(record: Record) -> str:
     if not record.key:
         raise Rejected("null_key", "the record has no key; expected the table's key column")
     if len(record.key) > MAX_KEY_BYTES:
-        raise Rejected("too_large", f"key has {len(record.key)} bytes, limit {MAX_KEY_BYTES}")
+        raise Rejected("too_large", f"key has {_size(record.key)}, limit {MAX_KEY_BYTES}")
     try:
         return record.key.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -146,6 +155,10 @@ def _document(value: bytes) -> dict[str, Any]:
         raise Rejected("not_utf8", f"not UTF-8 at byte {error.start}: {error.reason}") from None
     try:
         document = _JSON.decode(text)
+        if _SURROGATE.search(text):
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Rejected("not_unicode", "a text holds half a character (a lone surrogate)") from None
     except RecursionError:
         raise Rejected("too_deep", "the JSON is nested too deeply") from None
     except Rejected:
@@ -168,4 +181,15 @@ def _no_constant(name: str) -> Any:
     raise Rejected("not_finite", f"{name} is not JSON; expected a finite number")
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise Rejected("not_finite", f"{text[:40]} is beyond what a number can hold")
+    return number
+
+
+# Undeclared fields are judged like declared ones: what a strict parser refuses is no JSON to us.
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")

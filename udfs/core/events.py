@@ -14,6 +14,7 @@ Headers = dict[str, bytes]
 
 NAMESPACE = uuid.UUID("6c1f6e38-31f5-5a4e-9d57-6b0c8a1f2d11")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
@@ -67,8 +68,8 @@ def text(headers: Mapping[str, bytes] | None, name: str) -> str | None:
 
 def attempt(headers: Mapping[str, bytes] | None) -> int:
     """How often this event was driven by hand: 1 for the first time; junk counts as 1."""
-    value = text(headers, "attempt") or "1"
-    return int(value) if value.isascii() and value.isdigit() and int(value[:9]) > 0 else 1
+    value = text(headers, "attempt") or ""
+    return int(value) if _ATTEMPT.fullmatch(value) else 1
 
 
 def trace_context(headers: Mapping[str, bytes] | None) -> tuple[str, str]:

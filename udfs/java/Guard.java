@@ -23,6 +23,7 @@ import java.time.LocalTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -57,6 +58,8 @@ import org.apache.flink.table.data.binary.BinaryArrayData;
 import org.apache.flink.table.data.binary.BinaryMapData;
 import org.apache.flink.table.data.binary.BinaryStringData;
 import org.apache.flink.table.data.writer.BinaryArrayWriter;
+import org.apache.flink.table.data.utils.JoinedRowData;
+import org.apache.flink.table.data.utils.ProjectedRowData;
 import org.apache.flink.table.runtime.operators.TableStreamOperator;
 import org.apache.flink.util.OutputTag;
 
@@ -178,7 +181,7 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         return type;
     }
 
-    // Columns of a raw row: key, value, headers, partition, offset, time.
+    // Columns of a raw row: key, value, partition, headers, offset, time.
     public void processElement(StreamRecord record) throws Exception {
         RowData raw = (RowData) record.getValue();
         if (raw.isNullAt(1)) {
@@ -189,10 +192,34 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         try {
             row = decoded(raw);
         } catch (No no) {
-            output.collect(refused, record);
+            output.collect(refused, record.replace(cut(raw)));
             return;
         }
         output.collect(record.replace(row));
+    }
+
+    // Of a key or value that is too large to be carried on, the beginning.
+    private RowData cut(RowData raw) {
+        byte[] key = cut(raw, 0);
+        byte[] value = cut(raw, 1);
+        if (key == null && value == null) {
+            return raw;
+        }
+        GenericRowData beginnings = new GenericRowData(2);
+        beginnings.setField(0, key != null || raw.isNullAt(0) ? key : raw.getBinary(0));
+        beginnings.setField(1, value != null ? value : raw.getBinary(1));
+        int[] rest = new int[raw.getArity() - 2];
+        for (int i = 0; i < rest.length; i++) {
+            rest[i] = i + 2;
+        }
+        return new JoinedRowData(beginnings, ProjectedRowData.from(rest).replaceRow(raw));
+    }
+
+    // Null where nothing is to be cut.
+    private byte[] cut(RowData raw, int place) {
+        int most = (int) limit("cut_bytes");
+        byte[] whole = raw.isNullAt(place) ? null : raw.getBinary(place);
+        return whole == null || whole.length <= most ? null : Arrays.copyOf(whole, most);
     }
 
     private RowData decoded(RowData raw) throws No {
@@ -223,7 +250,7 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
             case "timestamp":
                 return time;
             case "partition":
-                return Integer.valueOf(raw.getInt(3));
+                return Integer.valueOf(raw.getInt(2));
             case "offset":
                 return Long.valueOf(raw.getLong(4));
             case "topic":
@@ -332,6 +359,7 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
                 row.setField(at, value(parser, type.parts[at]));
             } else {
                 others = others == null ? new HashSet() : others;
+                expectWhole(name);
                 expect(others.add(name));
                 skip(parser);
             }
@@ -343,6 +371,7 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         return row;
     }
 
+    // What no column asks for must be what a strict parser takes, all the same.
     private void skip(JsonParser parser) throws IOException, No {
         JsonToken token = parser.currentToken();
         if (token == JsonToken.START_ARRAY) {
@@ -352,10 +381,15 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         } else if (token == JsonToken.START_OBJECT) {
             Set names = new HashSet();
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                expectWhole(parser.currentName());
                 expect(names.add(parser.currentName()));
                 parser.nextToken();
                 skip(parser);
             }
+        } else if (token == JsonToken.VALUE_STRING) {
+            expectWhole(parser.getText());
+        } else if (token == JsonToken.VALUE_NUMBER_FLOAT) {
+            expect(!Double.isInfinite(Double.parseDouble(parser.getText())));
         } else {
             parser.finishToken();
         }
@@ -421,8 +455,13 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         return whole(parser.getText());
     }
 
-    // A lone surrogate is no text.
     private static StringData whole(String text) throws No {
+        expectWhole(text);
+        return BinaryStringData.fromString(text);
+    }
+
+    // A lone surrogate is no text.
+    private static void expectWhole(String text) throws No {
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
             if (Character.isSurrogate(c)) {
@@ -430,7 +469,6 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
                 expect(Character.isLowSurrogate(text.charAt(++i)));
             }
         }
-        return BinaryStringData.fromString(text);
     }
 
     // 7.0 is an integer, 7.5 is none; nor is 1e300, whose digits are not known.
@@ -528,8 +566,8 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
     // The last of a name, null as empty.
     private static Map headers(RowData raw) {
         Map found = new HashMap();
-        if (!raw.isNullAt(2)) {
-            MapData map = raw.getMap(2);
+        if (!raw.isNullAt(3)) {
+            MapData map = raw.getMap(3);
             ArrayData names = map.keyArray();
             ArrayData values = map.valueArray();
             for (int i = 0; i < map.size(); i++) {
@@ -556,7 +594,7 @@ public final class Guard extends TableStreamOperator implements OneInputStreamOp
         headers.putIfAbsent("attempt", FIRST);
         byte[] trace = (byte[]) headers.get("traceparent");
         headers.put("traceparent", ascii(traceparent(trace, latin(identity))));
-        String place = topic + "/" + raw.getInt(3) + "/" + raw.getLong(4);
+        String place = topic + "/" + raw.getInt(2) + "/" + raw.getLong(4);
         headers.put("source", utf8Bytes(place));
         return binary(headers);
     }
