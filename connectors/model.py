@@ -2,9 +2,10 @@
 
 The client's own retries are off; the policy is here: a deadline per call, retries of what may pass
 (429, 5xx, lost connections, bodies that are no answer) with exponential back-off and full jitter,
-Retry-After obeyed by every call of the process to that endpoint. What does not pass ends as a
-`ModelFailure` with a reason code; nothing here stops a job. `check` is for the time of submission,
-where a wrong key or model is told in a sentence.
+Retry-After obeyed by every call of the process to that endpoint. That wait, of up to a minute,
+counts against no deadline: else one busy minute of the server would fail all that comes in it. What
+does not pass ends as a `ModelFailure` with a reason code; nothing here stops a job. `check` is for
+the time of submission, where a wrong key or model is told in a sentence.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from weakref import WeakKeyDictionary
 from connectors.model_errors import (
     ModelConfigurationError,
     ModelFailure,
+    ModelUnreachable,
     Refused,
     Retryable,
     redacted,
@@ -31,13 +33,14 @@ from connectors.settings import Settings, settings
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["ModelConfigurationError", "ModelFailure", "OpenAIModel"]
+__all__ = ["ModelConfigurationError", "ModelFailure", "ModelUnreachable", "OpenAIModel"]
 
 Json = dict[str, Any]
 
 OPENAI_URL = "https://api.openai.com/v1"
 RESPONSE_BYTES_MAX = 4 * 1024 * 1024
 RETRY_AFTER_MAX_S = 3_600.0
+PATIENCE_S = 60.0  # of one call with a server that wants to be left alone
 BACKOFF_FIRST_S, BACKOFF_LAST_S = 0.25, 8.0
 CHECK_S = 10.0
 
@@ -57,13 +60,16 @@ class _Gate:
     def close_for(self, seconds: float) -> None:
         self.opens_at = max(self.opens_at, time.monotonic() + seconds)
 
-    async def passed(self, deadline: float) -> None:
-        """Wait until calls are wanted. Raises `ModelFailure` where that is beyond the deadline."""
+    async def passed(self, patience_s: float) -> float:
+        """Wait until calls are wanted; the seconds that took. Raises `ModelFailure` where that
+        would be more than `patience_s`."""
+        came = time.monotonic()
         while (wait_s := self.opens_at - time.monotonic()) > 0:
-            if time.monotonic() + wait_s >= deadline:
+            if time.monotonic() + wait_s > came + patience_s:
                 message = f"the model server wants no call for {wait_s:.1f} s, which is too long"
                 raise ModelFailure("rate_limited", message)
             await asyncio.sleep(wait_s + random.uniform(0, min(0.25, wait_s / 10)))
+        return time.monotonic() - came
 
 
 class OpenAIModel:
@@ -119,20 +125,23 @@ class OpenAIModel:
 
         `call`: messages, reply_name, reply_schema, tools, tool_choice, model, temperature,
         max_tokens. The answer: content, refusal, tool_calls, finish_reason, model, input_tokens,
-        output_tokens.
+        output_tokens, and `waited_ms` where the server wanted to be left alone.
         """
         if not self._api_key:
             raise ModelFailure("model_unavailable", self._no_key())
         deadline = time.monotonic() + deadline_s
-        longest_s, tries = BACKOFF_FIRST_S, 0
+        longest_s, tries, patience_s = BACKOFF_FIRST_S, 0, PATIENCE_S
         failed: Retryable | None = None
         while True:
-            await self._gate.passed(deadline)
+            waited_s = await self._gate.passed(patience_s)
+            deadline, patience_s = deadline + waited_s, patience_s - waited_s
             tries += 1
             left_s = max(0.0, deadline - time.monotonic())
             try:
                 async with asyncio.timeout(left_s):
-                    return await self._ask(call)
+                    answer = await self._ask(call)
+                waited_ms = round((PATIENCE_S - patience_s) * 1000)
+                return {**answer, "waited_ms": waited_ms} if waited_ms else answer
             except TimeoutError:
                 if failed and left_s < deadline_s / 2:  # the time went into tries that failed
                     raise self._given_up(failed, tries) from None
@@ -143,8 +152,8 @@ class OpenAIModel:
                 raise ModelFailure(error.reason, self._told(error)) from None
             except Retryable as error:
                 failed = error
-                wait_s = self._wait_s(error, longest_s)
-                if time.monotonic() + wait_s >= deadline:
+                wait_s, closed_s = self._wait_s(error, longest_s)
+                if time.monotonic() + wait_s >= deadline or closed_s > patience_s:
                     raise self._given_up(error, tries) from None
             longest_s = min(longest_s * 2, BACKOFF_LAST_S)
             await asyncio.sleep(wait_s)
@@ -167,7 +176,7 @@ class OpenAIModel:
                     if offered is not None and name not in offered:
                         await self._check_model(name, offered)
         except TimeoutError:
-            raise ModelConfigurationError(
+            raise ModelUnreachable(
                 f"the model server at {self.endpoint} did not answer within {CHECK_S:g} s: "
                 "is OPENAI_BASE_URL right, and is the server up?"
             ) from None
@@ -225,15 +234,15 @@ class OpenAIModel:
             )
         return self._clients[loop]
 
-    def _wait_s(self, error: Retryable, longest_s: float) -> float:
-        """Seconds until the next try: full jitter, but never before Retry-After."""
+    def _wait_s(self, error: Retryable, longest_s: float) -> tuple[float, float]:
+        """Seconds until the next try, with full jitter but never before Retry-After: its own, and
+        those for which all calls wait at the gate."""
         backoff_s = random.uniform(0.01, longest_s)
-        if error.retry_after_s is None:
-            return backoff_s
-        after_s = min(error.retry_after_s, RETRY_AFTER_MAX_S)
-        if error.reason == "rate_limited":
-            self._gate.close_for(after_s)
-        return max(after_s, backoff_s)
+        after_s = min(error.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
+        if error.reason != "rate_limited" or after_s <= backoff_s:
+            return max(after_s, backoff_s), 0.0
+        self._gate.close_for(after_s)
+        return 0.0, after_s
 
     async def _offered(self) -> list[str] | None:
         """The names of the server's models; None where it has no such list."""
@@ -248,7 +257,7 @@ class OpenAIModel:
                 ) from None
             return None
         except Retryable as error:
-            raise ModelConfigurationError(
+            raise ModelUnreachable(
                 f"no model server answers at {self.endpoint} ({self._told(error)}): is "
                 "OPENAI_BASE_URL right, and is the server up?"
             ) from None

@@ -1,6 +1,7 @@
 """Exceptions of the OpenAI client and its HTTP library in, one of two of ours out.
 
 ModelConfigurationError     at submit time: a sentence for whoever configures
+└── ModelUnreachable        the server does not answer from here
 ModelFailure                a call failed for good: reason code and sentence
 Retryable                   it may pass at another try, perhaps not before a given time
 Refused                     it will not pass: HTTP status, reason code
@@ -14,10 +15,15 @@ from email.utils import parsedate_to_datetime
 
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|key)-[\w*.-]{3,}|(?<=Bearer )\S+|(?<=://)[^/\s@]+@")
 MESSAGE_CHARS = 300
+DAY_S = 86_400.0
 
 
 class ModelConfigurationError(Exception):
     """The model cannot be used as configured; the sentence says what to do."""
+
+
+class ModelUnreachable(ModelConfigurationError):
+    """No server answers, from here."""
 
 
 class ModelFailure(Exception):
@@ -85,22 +91,26 @@ def _of_status(error: object) -> Retryable | Refused:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server wants to be left alone; None where it says nothing that is clear.
+    """Seconds that the server wants to be left alone; None where it says nothing that is clear, or
+    names more than a day: no caller could wait so long, and no server means it.
 
     Retry-After in seconds or as an HTTP date (RFC 9110, 10.2.3), or `retry-after-ms`.
     """
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "").strip()
         try:
-            seconds = float(text) * unit_s
+            return _sane(float(text) * unit_s)
         except ValueError:
             continue
-        return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         date = parsedate_to_datetime(headers.get("retry-after", ""))
-        return max(0.0, date.timestamp() - time.time())
+        return _sane(date.timestamp() - time.time())
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def _sane(seconds: float) -> float | None:
+    return max(0.0, seconds) if math.isfinite(seconds) and seconds <= DAY_S else None
 
 
 def redacted(text: str, secret: str) -> str:

@@ -161,8 +161,9 @@ def bulk_upsert(
     """Replace or insert each document by its `_id`, in one unordered bulk write; returns how many.
 
     The last document of an `_id` wins, so that a replayed batch leaves the same documents. Waits
-    while MongoDB is away. An `unfit` document goes to `rejected` with the reason while the others
-    are written; without `rejected` it raises `MongoError` before anything is written.
+    while MongoDB is away. A document that is `unfit`, or that the server refuses for itself (by a
+    validator of the collection), goes to `rejected` with the reason while the others are written;
+    without `rejected` it raises `MongoError`, an unfit one before anything is written.
     """
     last: dict[bytes, ReplaceOne[Document]] = {}
     for document in documents:
@@ -177,21 +178,34 @@ def bulk_upsert(
     if last:
         target = collection.with_options(write_concern=MAJORITY)
         what = f"upsert into {collection.full_name}"
-        until_available_sync(what, lambda: _write(target, list(last.values())))
-    return len(last)
+        refused = until_available_sync(what, lambda: _write(target, list(last.values())))
+        for document, reason in refused:
+            if rejected is None:
+                raise MongoError(f"{target.full_name}: {reason}")
+            rejected(document, reason)
+        return len(last) - len(refused)
+    return 0
 
 
-def _write(target: Collection[Document], upserts: list[ReplaceOne[Document]]) -> None:
-    """One bulk write, tried again where writers raced for a new `_id` or a majority was slow."""
+def _write(
+    target: Collection[Document], upserts: list[ReplaceOne[Document]]
+) -> list[tuple[Document, str]]:
+    """One bulk write, tried again where writers raced for a new `_id` or a majority was slow; what
+    the server refused, and why."""
     try:
         target.bulk_write(upserts, ordered=False)
     except BulkWriteError as error:
         failed = error.details.get("writeErrors", [])
         if not failed:
             raise WriteConcernError(str(error.details.get("writeConcernErrors"))) from error
-        if any(one.get("code") != DUPLICATE_KEY for one in failed):
-            raise MongoError(f"{target.full_name}: {failed[0].get('errmsg')}") from error
-        target.bulk_write(upserts, ordered=False)
+        others = [one for one in failed if one.get("code") != DUPLICATE_KEY]
+        if not others:
+            target.bulk_write(upserts, ordered=False)
+        elif len(others) < len(failed):
+            refused = {one["index"] for one in others}
+            _write(target, [u for place, u in enumerate(upserts) if place not in refused])
+        return [(dict(one["op"]["u"]), str(one.get("errmsg"))) for one in others]
+    return []
 
 
 def load_jsonl(

@@ -59,13 +59,15 @@ class Topics(Protocol):
 
 @dataclass
 class Job:
-    """An assembled job. `reads` and `writes` are the declared tables it touches."""
+    """An assembled job. `reads` and `writes` are the declared tables it touches, `models` are what
+    its agents ask: None for the worker's own choice."""
 
     script: Script
     stream: StreamExecutionEnvironment
     statements: StatementSet
     reads: list[TableFacts]
     writes: list[TableFacts]
+    models: set[str | None]
 
     def explain(self) -> str:
         """Flink's plan. Raises ScriptError where a query and its sink do not fit."""
@@ -133,7 +135,8 @@ class Assembly:
         self._side_outputs("dead_letters", self.dead_letters, DEAD_LETTER_ROW, self.rejected)
         self._side_outputs("agent_traces", self.traces, TRACE_ROW)
         reads, writes = list(self.reads.values()), list(self.writes.values())
-        return Job(self.script, self.stream, self.statements, reads, writes)
+        models = {agent.model.name for agent in self.team.used.values()}
+        return Job(self.script, self.stream, self.statements, reads, writes, models)
 
     def _declare(self, table: CreateTable) -> None:
         if table.name in standard_topics(self.script.team):
@@ -254,10 +257,12 @@ class Assembly:
         statement = self._prepared(insert.statement)
         try:
             if facts.connector == "mongodb":
-                sql = mongodb_sinks.insert(self.environment, facts, statement, self.registered)
+                job = self.script.job_name
+                self.rejected.append(
+                    mongodb_sinks.insert(self.environment, facts, statement, self.registered, job)
+                )
             else:
-                sql = self._kafka_insert(facts, statement).text
-            self.statements.add_insert_sql(sql)
+                self.statements.add_insert_sql(self._kafka_insert(facts, statement).text)
         except PLANNER_ERRORS as error:
             raise script_error(error, statement.path, statement) from error
         self.writes[facts.name] = facts

@@ -1,14 +1,15 @@
-"""An INSERT into a `mongodb` table in, the INSERT that runs in its place out.
+"""An INSERT into a `mongodb` table in, the query that writes its rows in its place out.
 
 Flink 2.x has no MongoDB connector. The rows go, as JSON, through a vectorised function that
-upserts each Arrow batch (`udfs.mongodb_sink`); what is left for Flink to write is nothing.
+upserts each Arrow batch (`udfs.mongodb_sink`); what is left for Flink to write are dead letters.
 """
 
-from pyflink.table import StreamTableEnvironment
+from pyflink.table import StreamTableEnvironment, Table
 
 from jobs.splitter import Statement
 from jobs.tables import TableFacts, create_table, named, quoted
-from udfs.mongodb_sink import MAX_ROWS, OPTIONS, MongoTarget, mongodb_sink
+from udfs.core.decode import CUT_BYTES
+from udfs.mongodb_sink import MAX_ROWS, OPTIONS, MongoTarget, mongodb_sink, refused_headers
 
 _URI = "${env:MONGODB_URI}"
 
@@ -49,16 +50,18 @@ def insert(
     facts: TableFacts,
     statement: Statement,
     registered: set[str],
-) -> str:
-    """The SQL to add to the statement set instead. The planner has checked the columns."""
+    job: str,
+) -> Table:
+    """The rows that the table cannot hold, as dead letters; whoever reads them has the others
+    written. The planner has checked the columns."""
     target = target_of(facts, statement)
     stub, rows, function = (f"{facts.name}__{kind}" for kind in ("stub", "rows", "write"))
     if function not in registered:
         lines = [f"{named(c.name)} {c.type}" for c in facts.physical]
         environment.execute_sql(create_table(stub, lines, {"connector": "blackhole"}))
-        done = create_table(f"{facts.name}__done", ["written BOOLEAN"], {"connector": "blackhole"})
-        environment.execute_sql(done)
         environment.create_temporary_function(function, mongodb_sink(target))
+        refused = refused_headers(job, target.collection)
+        environment.create_temporary_function(f"{function}__refused", refused)
         registered.add(function)
     number = sum(name.startswith(rows) for name in environment.list_temporary_views())
     query = statement.text[statement.tokens[3].start - statement.start :]
@@ -67,7 +70,11 @@ def insert(
     view = f"{rows}_{number}"
     environment.execute_sql(f"CREATE TEMPORARY VIEW {view} ({names}) AS {query}")
     pairs = ", ".join(f"KEY {quoted(c.name)} VALUE {named(c.name)}" for c in facts.physical)
-    return (
-        f"INSERT INTO {facts.name}__done SELECT {function}(JSON_OBJECT({pairs} NULL ON NULL)) "
-        f"FROM {view}"
+    return environment.sql_query(
+        "SELECT CAST(NULL AS BYTES) AS event_key, "
+        f"CAST(ENCODE(document, 'UTF-8') AS VARBINARY({CUT_BYTES})) AS payload, "
+        f"{function}__refused(refused) AS headers "
+        f"FROM (SELECT document, {function}(document) AS refused "
+        f"FROM (SELECT JSON_OBJECT({pairs} NULL ON NULL) AS document FROM {view})) "
+        "WHERE refused IS NOT NULL"
     )

@@ -1,5 +1,6 @@
 """Names of scripts in, running jobs out: on a MiniCluster, the local cluster or a remote one."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from connectors.kafka import ensure_topics
+from connectors.model import ModelConfigurationError, ModelUnreachable, OpenAIModel
 from connectors.settings import settings
 from deploy import stack
 from deploy.flink_cluster import flink_home, job_configuration, local_configuration
@@ -115,6 +117,7 @@ def submit(
     submitted = {}
     for script in scripts:
         job = _assembled(script, where, target, local=local)  # before what runs is stopped for it
+        _check_models(job, report)
         if replace and target.running(script.job_name):
             stop(script.name, report=report)
         resume = from_savepoint or (None if fresh else deployments.resume_path(script.job_name))
@@ -129,6 +132,31 @@ def submit(
     for job_id in submitted.values():
         target.wait_until_running(job_id)
     return submitted
+
+
+def _check_models(job: Job, report: Report) -> None:
+    """Refuse a job whose agents ask for a model that there is not, as far as can be told here.
+
+    Workers may have another server than the client; the local stack's own takes every name.
+    """
+    current = settings()
+    known = current.openai_base_url or current.openai_api_key
+    if not job.models or not known or stack.status(["model"])[0].state == "running":
+        return
+    try:
+        asyncio.run(_asked_for_models({name for name in job.models if name}))
+    except ModelUnreachable as error:
+        report(job.script.job_name, f"its models are not checked: {error}")
+    except ModelConfigurationError as error:
+        raise TidemillError(f"{job.script.job_name} is not submitted: {error}") from None
+
+
+async def _asked_for_models(names: set[str]) -> None:
+    model = OpenAIModel.from_settings()
+    try:
+        await model.check(names)
+    finally:
+        await model.aclose()
 
 
 def _place(local: bool, wheel: Path | None) -> dict[str, str]:

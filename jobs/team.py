@@ -14,6 +14,7 @@ class Team:
     def __init__(self, sql_dir: Traversable, name: str) -> None:
         self.folder, self.name = sql_dir.joinpath(name), name
         self.agent = cache(self._agent)
+        self.used: dict[str, AgentDefinition] = {}
 
     def agent_names(self) -> list[str]:
         return sorted(e.name[:-5] for e in self.folder.iterdir() if e.name.endswith(".yaml"))
@@ -30,4 +31,5 @@ class Team:
             resolve_tools(definition)
         except DefinitionError as error:
             raise DefinitionError(*(f"{path}: {problem}" for problem in error.problems)) from None
+        self.used[name] = definition
         return definition

@@ -2,22 +2,28 @@
 
 A vectorised function, because PyFlink finishes an Arrow batch before a checkpoint's barrier:
 what was read before the checkpoint is written, so at-least-once is real. `_id` comes from the
-primary key, so a replayed batch rewrites the same documents.
+primary key, so a replayed batch rewrites the same documents. A row that MongoDB can never hold is a
+dead letter.
 """
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
+from udfs.core.dead_letter import dead_letter_headers
 from udfs.core.decode import Column
 from udfs.core.types import Type, decode
+from udfs.flink_types import HEADERS, data_type
 
 OPTIONS = frozenset({"connector", "uri", "database", "collection", "sink.buffer-flush.max-rows"})
 MAX_ROWS = 1000
+Numbered = tuple[int, dict[str, Any]]  # the place in its batch, and a document
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,16 @@ def _value(value: Any, declared: Type) -> Any:
         from bson.decimal128 import Decimal128
 
         return Decimal128(str(value))
+    if declared.kind in ("FLOAT", "DOUBLE"):
+        return float(value)
     if declared.kind in ("TIMESTAMP", "TIMESTAMP_LTZ"):
         return decode(str(value).replace(" ", "T", 1), declared)
     return value
 
 
 class MongoSink(ScalarFunction):
-    """Takes one column of JSON rows, returns for each row true when it is written."""
+    """Takes one column of JSON rows; returns for each row null when it is written, or why it never
+    can be. While MongoDB is away it waits."""
 
     def __init__(self, target: MongoTarget) -> None:
         self.target = target
@@ -84,16 +93,47 @@ class MongoSink(ScalarFunction):
     def eval(self, rows: Any) -> Any:
         import pandas
 
+        refused: list[str | None] = [None] * len(rows)
+        documents = []
+        for place, row in enumerate(rows):
+            try:
+                values = json.loads(row, parse_float=Decimal)
+                documents.append((place, self.target.document(values)))
+            except (ArithmeticError, ValueError, RecursionError) as error:
+                refused[place] = f"not a document: {type(error).__name__}: {error}"[:300]
+        for start in range(0, len(documents), self.target.max_rows):
+            self._upsert(documents[start : start + self.target.max_rows], refused)
+        return pandas.Series(refused, dtype="object")
+
+    def _upsert(self, documents: list[Numbered], refused: list[str | None]) -> None:
         from connectors.mongodb import bulk_upsert
 
-        documents = [self.target.document(json.loads(row)) for row in rows]
-        for start in range(0, len(documents), self.target.max_rows):
-            bulk_upsert(self._collection, documents[start : start + self.target.max_rows])
-        return pandas.Series([True] * len(documents))
+        def rejected(document: dict[str, Any], reason: str) -> None:
+            for place, one in documents:
+                if one is document or one == document:
+                    refused[place] = reason[:300]
+
+        bulk_upsert(self._collection, (document for _, document in documents), rejected)
 
 
 def mongodb_sink(target: MongoTarget) -> Any:
     """The user-defined function that writes to `target`."""
     return udf(
-        MongoSink(target), result_type=DataTypes.BOOLEAN(), func_type="pandas", deterministic=False
+        MongoSink(target), result_type=DataTypes.STRING(), func_type="pandas", deterministic=False
     )
+
+
+def refused_headers(job: str, collection: str) -> Any:
+    """The function from why a row was refused to the headers of its dead letter."""
+
+    def headers(reason: str) -> Any:
+        return dead_letter_headers(
+            None,
+            reason="unfit_document",
+            message=f"{collection}: {reason}",
+            stage="sink",
+            job=job,
+            at=dt.datetime.now(dt.UTC),
+        )
+
+    return udf(headers, result_type=data_type(HEADERS), deterministic=False)

@@ -21,7 +21,7 @@ from deploy.offline_model.text import count_tokens, first_tokens, tokens
 KINDS = {
     "rate_limited": "429 with `retry_after`: seconds, 'date', 'garbage' or any text",
     "server_error": "an error of the given `status`, 500 by default",
-    "unknown_model": "404, model_not_found",
+    "unknown_model": "404, model_not_found; with `endpoint` models, for its name as `match`",
     "slow": "the right answer after `delay_s`",
     "hang": "accepts the request and never answers",
     "hang_after_headers": "sends headers and part of the body, then nothing",
@@ -38,9 +38,10 @@ KINDS = {
     "empty": "no content",
     "repetition": "one sentence again and again up to the token limit",
     "unknown_tool": "a call of a tool that was not offered, named `text`",
+    "tool_call": "`times` calls at once of the tool `text` with `arguments`, whatever was asked",
     "nonce": "another answer each time",
 }
-ENDPOINTS = ("chat", "embeddings", "any")
+ENDPOINTS = ("chat", "embeddings", "models", "any")
 REPEATED_TOKENS = 4_000
 _BEFORE_ANSWER = frozenset(
     {
@@ -67,6 +68,8 @@ class Fault:
     retry_after: int | float | str | None = None
     endpoint: str = "chat"
     text: str = ""
+    arguments: str = "{}"
+    times: int = 1
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -179,6 +182,8 @@ def altered(made: Completion, rule: Fault, nonce: int) -> Completion:
         return _repeating(plain)
     if rule.kind == "unknown_tool":
         return _calling(made, rule.text or "delete_everything")
+    if rule.kind == "tool_call":
+        return _calling(made, rule.text, rule.arguments, rule.times)
     if rule.kind == "nonce":
         return replace(made, content=_varied(content, nonce), id=f"{made.id}-{nonce}")
     return made
@@ -204,10 +209,13 @@ def _repeating(made: Completion) -> Completion:
     return replace(made, content=first_tokens(line * times, most), finish_reason="length")
 
 
-def _calling(made: Completion, name: str) -> Completion:
-    function = {"name": name, "arguments": "{}"}
-    call = {"id": f"call_{made.id[-24:]}", "type": "function", "function": function}
-    return replace(made, content=None, tool_calls=[call], finish_reason="tool_calls")
+def _calling(made: Completion, name: str, arguments: str = "{}", times: int = 1) -> Completion:
+    function = {"name": name, "arguments": arguments}
+    calls = [
+        {"id": f"call_{made.id[-20:]}{number:04}", "type": "function", "function": function}
+        for number in range(times)
+    ]
+    return replace(made, content=None, tool_calls=calls, finish_reason="tool_calls")
 
 
 def _varied(content: str, nonce: int) -> str:

@@ -78,7 +78,11 @@ class OfflineServer:
         return as_response({"object": "list", "data": listed})
 
     async def model(self, request: Request) -> Response:
-        return as_response(_model(request.path_params["model"]))
+        name = request.path_params["model"]
+        rule = self.faults.due("models", name)
+        if rule is not None and rule.kind == "unknown_model":
+            return misbehaving(rule, {"model": name})
+        return as_response(_model(name))
 
     async def health(self, _: Request) -> Response:
         return as_response({"status": "ok", "model": "tidemill-offline", "requests": self.count})

@@ -176,6 +176,21 @@ def test_a_call_of_a_tool_that_was_not_offered(model: OfflineModel) -> None:
     assert made.choices[0].message.tool_calls[0].function.name == "drop_table"
 
 
+def test_calls_of_a_tool_as_many_as_are_wanted(model: OfflineModel) -> None:
+    model.misbehave([{"kind": "tool_call", "text": "fetch", "arguments": '{"n": 1}', "times": 3}])
+    calls = ask(model).choices[0].message.tool_calls
+    assert [(c.function.name, c.function.arguments) for c in calls] == [("fetch", '{"n": 1}')] * 3
+    assert len({call.id for call in calls}) == 3
+
+
+def test_a_model_that_the_server_does_not_have(model: OfflineModel) -> None:
+    model.misbehave([{"kind": "unknown_model", "endpoint": "models", "match": "^gpt-99$"}])
+    with openai.OpenAI(base_url=model.url, api_key="any", max_retries=0) as client:
+        assert client.models.retrieve("gpt-4o").id == "gpt-4o"
+        with pytest.raises(openai.NotFoundError, match="gpt-99"):
+            client.models.retrieve("gpt-99")
+
+
 def test_another_answer_on_replay(model: OfflineModel) -> None:
     model.misbehave(["nonce"])
     texts = {content(ask(model)) for _ in range(3)}

@@ -30,6 +30,9 @@ CREATE TABLE echoes (
   remembered INT,
   headers MAP<STRING, BYTES> METADATA
 ) WITH ('topic' = '@echoes', 'key.fields' = 'id') LIKE kafka_topic;
+CREATE TABLE documents (
+  id STRING, n INT, price DECIMAL(38, 4), text STRING, PRIMARY KEY (id) NOT ENFORCED
+) WITH ('connector' = 'mongodb', 'collection' = '@documents');
 CREATE TABLE counts (window_start TIMESTAMP_LTZ(3), n BIGINT, PRIMARY KEY (n) NOT ENFORCED)
 WITH ('connector' = 'mongodb', 'collection' = '@counts');
 """
@@ -177,6 +180,35 @@ GROUP BY window_start, window_end;
     assert sum(document["n"] for document in documents) == 160
     assert all(document["_id"] == document["n"] for document in documents)
     assert len(dead_letters(team)) == 40
+
+
+def test_a_row_that_mongodb_can_never_hold_is_a_dead_letter_and_the_others_are_written(
+    team: TeamOfOne,
+) -> None:
+    team.script(
+        NUMBERS_IN
+        + """
+INSERT INTO documents
+SELECT
+  CASE n WHEN 7 THEN NULL ELSE id END AS id, n,
+  CASE n WHEN 8 THEN CAST('1234567890123456789012345678901234.5678' AS DECIMAL(38, 4))
+    ELSE CAST('12.5' AS DECIMAL(38, 4)) END AS price,
+  CASE n WHEN 9 THEN REPEAT('x', 17000000) ELSE 'x' END AS text
+FROM numbers_in;
+"""
+    )
+    team.send("numbers", [(f"k{n}", {"n": n}) for n in range(12)])
+    team.run()
+    with client() as mongo:
+        documents = list(mongo["tidemill"][f"{team.name}_documents"].find())
+    assert {document["n"] for document in documents} == set(range(12)) - {7, 8, 9}
+    found = dead_letters(team)
+    assert {(h["dlq_reason"], h["dlq_stage"]) for _, _, h in found} == {
+        (b"unfit_document", b"sink")
+    }
+    for words in (b"no `_id`", b"Inexact", b"above 16 MiB"):
+        assert len([h for _, _, h in found if words in h["dlq_message"]]) == 1
+    assert len(found) == 3 and max(len(payload) for _, payload, _ in found) < 8 << 20
 
 
 def test_a_job_that_runs_again_goes_on_at_its_consumer_groups_offsets(team: TeamOfOne) -> None:

@@ -176,6 +176,7 @@ class JournaledCalls:
         if document is None:
             how, started_ms, started = "miss", self.now_ms(), time.monotonic()
             answer, usage = await perform()
+            waited_ms = answer.pop("waited_ms", 0)  # for a busy server: no time of the agent's
             entry = JournalEntry(
                 call_id=id_,
                 event_id=request.event_id,
@@ -190,7 +191,7 @@ class JournaledCalls:
                 answer=answer,
                 usage=usage,
                 started_at=started_ms,
-                duration_ms=round((time.monotonic() - started) * 1000),
+                duration_ms=round((time.monotonic() - started) * 1000) - waited_ms,
             )
             document = await self._put(entry)
         stands = JournalEntry.from_document(document)

@@ -76,8 +76,8 @@ def said(**changes: Any) -> dict[str, Any]:
 DEAD: dict[str, tuple[list[Any], str, str]] = {
     "31 timeout": (["hang"], "model_timeout", "gave no answer within 2 s"),
     "32 hang after headers": (["hang_after_headers"], "model_timeout", "gave no answer"),
-    "33 Retry-After 30": ([{"kind": "rate_limited", "retry_after": 30}], "rate_limited", "429"),
-    "33 Retry-After 1e9": ([{"kind": "rate_limited", "retry_after": "1e9"}], "rate_limited", "429"),
+    "33 Retry-After 90": ([{"kind": "rate_limited", "retry_after": 90}], "rate_limited", "429"),
+    "33 Retry-After 1e9": ([{"kind": "rate_limited", "retry_after": 1e9}], "rate_limited", "429"),
     "33 Retry-After garbage": (
         [{"kind": "rate_limited", "retry_after": "garbage"}],
         "rate_limited",
