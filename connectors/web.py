@@ -4,7 +4,7 @@ Every hop is checked anew: the URL is read strictly, its host resolved once, all
 judged, and the connection made to exactly one of those, while Host and TLS keep the name. So a name
 that changes between check and connection (DNS rebinding), a redirect to a private network and a
 number that only some parsers take for a host lead nowhere. Size, time and codings are bounded while
-they arrive: nothing is unpacked that was not counted.
+they arrive: nothing is unpacked that was not counted. Each hop's robots.txt is asked first.
 
     WebError
     ├── WebRefused      the guard says no; nothing was sent there
@@ -36,6 +36,7 @@ from connectors.web_address import (
     check_address,
     checked_url,
 )
+from connectors.web_robots import Robots
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 
@@ -98,22 +99,40 @@ async def fetch(
     *,
     resolve: Resolver = system_resolver,
     network: httpcore2.AsyncNetworkBackend | None = None,
+    robots: Robots | None = None,
 ) -> Page:
     """GET a page, following redirects. Raises `WebRefused` or `WebFailed`."""
     policy = policy or policy_of()
-    hop = url
+    robots = robots or _robots()
+
+    async def follow(first: str, kinds: frozenset[str] | None) -> Page:
+        """The page behind a URL; a robots.txt is of no certain kind, and is asked for nothing."""
+        hop = first
+        for _ in range(policy.redirects + 1):
+            target = checked_url(hop, policy)
+            if kinds is not None:
+                await robots.check(target, read)
+            addresses = await _checked_addresses(target, policy, resolve)
+            answer = await _get(first, target, addresses, policy, network, kinds)
+            if isinstance(answer, Page):
+                return answer
+            hop = answer
+        raise WebFailed("redirects", f"it redirects more than {policy.redirects} times")
+
+    async def read(url: str) -> bytes:
+        return (await follow(url, None)).body
+
     try:
         async with asyncio.timeout(policy.total_s):
-            for _ in range(policy.redirects + 1):
-                target = checked_url(hop, policy)
-                addresses = await _checked_addresses(target, policy, resolve)
-                answer = await _get(url, target, addresses, policy, network)
-                if isinstance(answer, Page):
-                    return answer
-                hop = answer
+            return await follow(url, CONTENT_TYPES)
     except TimeoutError:
         raise WebFailed("timeout", f"it took longer than {policy.total_s:g} s") from None
-    raise WebFailed("redirects", f"it redirects more than {policy.redirects} times")
+
+
+@cache
+def _robots() -> Robots:
+    """What this process has been told."""
+    return Robots()
 
 
 async def _checked_addresses(target: Target, policy: Policy, resolve: Resolver) -> list[str]:
@@ -163,6 +182,7 @@ async def _get(
     addresses: list[str],
     policy: Policy,
     network: httpcore2.AsyncNetworkBackend | None,
+    kinds: frozenset[str] | None,
 ) -> Page | str:
     """One request: the page, or the URL that it redirects to."""
     backend = _Pinned(addresses, policy.connect_s, network or httpcore2.AnyIOBackend())
@@ -182,7 +202,7 @@ async def _get(
         ) as pool:
             response = await pool.handle_async_request(request)
             try:
-                return await _answer(url, target, response, policy)
+                return await _answer(url, target, response, policy, kinds)
             finally:
                 await response.aclose()
     except httpcore2.TimeoutException:
@@ -192,7 +212,11 @@ async def _get(
 
 
 async def _answer(
-    url: str, target: Target, response: httpcore2.Response, policy: Policy
+    url: str,
+    target: Target,
+    response: httpcore2.Response,
+    policy: Policy,
+    kinds: frozenset[str] | None,
 ) -> Page | str:
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
     if response.status in REDIRECTS and b"location" in headers:
@@ -203,7 +227,7 @@ async def _answer(
     if not 200 <= response.status < 300:
         raise WebFailed(f"http_{response.status}", f"{target.host} answers {response.status}")
     content_type, _, parameters = headers.get(b"content-type", "").lower().partition(";")
-    if content_type.strip() not in CONTENT_TYPES:
+    if kinds is not None and content_type.strip() not in kinds:
         shown = content_type.strip()[:60] or "nothing"
         raise WebFailed("content_type", f"{target.host} sends {shown}, expected a page of text")
     coding = headers.get(b"content-encoding", "identity").strip().lower()

@@ -80,9 +80,13 @@ class Target:
     address: IpAddress | None = None
 
     @property
-    def url(self) -> str:
+    def origin(self) -> str:
         port = "" if self.port == WEB_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{self.host}{port}{self.target}"
+        return f"{self.scheme}://{self.host}{port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin}{self.target}"
 
     @property
     def is_local(self) -> bool:

@@ -24,7 +24,8 @@ Answer = Callable[[str, Callable[[bytes], None]], None]
 
 
 class Site(socketserver.ThreadingTCPServer):
-    """An HTTP server that says exactly what `answer(path, write)` writes. Keeps all requests."""
+    """An HTTP server that says exactly what `answer(path, write)` writes. Keeps all requests, but
+    for those of its robots.txt, which it counts."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -32,6 +33,7 @@ class Site(socketserver.ThreadingTCPServer):
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.answer = answer
+        self.robots, self.robots_asked = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0
         self.requests: list[str] = []
         self.stopped = threading.Event()
 
@@ -48,6 +50,10 @@ class _Request(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         head = b"".join(itertools.takewhile(bytes.strip, self.rfile))
+        if head.startswith(b"GET /robots.txt "):
+            self.server.robots_asked += 1
+            self.wfile.write(self.server.robots)
+            return
         self.server.requests.append(head.decode("latin-1"))
         self.server.answer(head.split()[1].decode("latin-1"), self.wfile.write)
 
@@ -128,20 +134,20 @@ def test_a_name_of_the_internet_is_connected_at_its_checked_address() -> None:
         network = Network(server.port)
         page = asyncio.run(fetch("http://www.example.com/", resolve=names, network=network))
     assert page.body == b"hello"
-    assert network.asked == [("93.184.215.14", 80)]
+    assert network.asked == [("93.184.215.14", 80)] * 2  # its robots.txt, then the page
     assert "Host: www.example.com\r\n" in server.requests[0]
 
 
 def test_a_name_that_changes_after_the_check_is_not_looked_up_again() -> None:
-    """DNS rebinding: the first answer is public, the next one is ours."""
-    names = Names(rebind_example=[["93.184.215.14"], ["127.0.0.1"]])
+    """DNS rebinding: the answers for robots.txt and page are public, the next one is ours."""
+    names = Names(rebind_example=[["93.184.215.14"], ["93.184.215.14"], ["127.0.0.1"]])
     with site(says(whole(b"hello"))) as server:
         network = Network(server.port)
         asyncio.run(fetch("http://rebind.example/", resolve=names, network=network))
-        assert names.asked == ["rebind.example"]
+        assert names.asked == ["rebind.example"] * 2
         with pytest.raises(WebRefused):
             asyncio.run(fetch("http://rebind.example/", resolve=names, network=network))
-    assert network.asked == [("93.184.215.14", 80)]
+    assert network.asked == [("93.184.215.14", 80)] * 2
 
 
 @pytest.mark.parametrize(
@@ -316,3 +322,59 @@ def test_nobody_there_is_a_failure_with_a_sentence() -> None:
     with pytest.raises(WebFailed) as raised:
         get(server)
     assert re.fullmatch(r"unreachable: shop\.localhost: .+", str(raised.value))
+
+
+DENIED = b"User-agent: *\nAllow: /$\nAllow: /open/\nDisallow: /\n\nUser-agent: other\nDisallow:\n"
+
+
+def test_a_page_that_robots_txt_denies_is_not_asked_for() -> None:
+    with site(says(whole(b"hello"))) as server:
+        server.robots = whole(DENIED)
+        assert get(server, "/").body == get(server, "/open/x").body == b"hello"
+        with pytest.raises(WebRefused, match="robots"):
+            get(server, "/shut")
+        assert [request.split()[1] for request in server.requests] == ["/", "/open/x"]
+        assert server.robots_asked == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "path"),
+    [
+        (b"User-agent: *\nDisallow: /*/private\n", "/a/private"),
+        (b"User-agent: *\nDisallow: /*.pdf$\n", "/a.pdf"),
+        (b"user-agent: TIDEMILL\nDisallow: /a\n\nUser-agent: *\nDisallow:\n", "/a"),
+        (b"\xef\xbb\xbfUser-agent: *\nDisallow: /a\n", "/a"),
+    ],
+)
+def test_rules_are_read_as_rfc_9309_has_them(rules: bytes, path: str) -> None:
+    with site(says(whole(b"hello"))) as server:
+        server.robots = whole(rules)
+        assert get(server, "/other").body == b"hello"
+        with pytest.raises(WebRefused, match="robots"):
+            get(server, path)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        whole(b"", start=b"HTTP/1.1 503 Sorry\r\n"),
+        whole(b"Disallow: /" + b"x" * (2 * 1024 * 1024 + 1)),
+        whole(b"User-agent: a\n" * 9_000 + b"Disallow: /x\n" * 9_000),
+    ],
+)
+def test_a_site_whose_robots_txt_cannot_be_read_is_left_alone(answer: bytes) -> None:
+    with site(says(whole(b"hello"))) as server:
+        server.robots = answer
+        with pytest.raises(WebRefused, match="robots"):
+            get(server)
+        assert not server.requests
+
+
+def test_where_a_redirect_leads_its_own_robots_txt_is_asked() -> None:
+    with site(says(whole(b"hello"))) as other, site(says(b"")) as server:
+        other.robots = whole(b"User-agent: *\nDisallow: /\n")
+        there = b"Location: http://other.localhost:%d/" % other.port
+        server.answer = says(whole(b"", there, start=b"HTTP/1.1 302 Found\r\n"))
+        with pytest.raises(WebRefused, match="robots"):
+            get(server)
+        assert (server.robots_asked, other.robots_asked, other.requests) == (1, 1, [])

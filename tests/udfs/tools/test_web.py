@@ -20,6 +20,9 @@ PAGES = {
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path not in PAGES:
+            self.send_error(404)
+            return
         body = PAGES[self.path].encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
