@@ -153,8 +153,10 @@ class SendEmail(KeyedFunction):
 
 
 def _event_ms(entry: Entry) -> int:
+    """When the event was made, by its own word; never after it came, or it would wait for ever."""
     try:
         moment = dt.datetime.fromisoformat(events.text(entry.headers, "ce_time") or "")
-    except ValueError:
+        made_ms = int(moment.astimezone(dt.UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):  # no time, or one beyond the calendar
         return entry.arrived_ms
-    return int(moment.astimezone(dt.UTC).timestamp() * 1000)
+    return min(made_ms, entry.arrived_ms)

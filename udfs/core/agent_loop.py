@@ -28,7 +28,7 @@ from udfs.core.calls import (
     digest,
 )
 from udfs.core.definition import AgentDefinition
-from udfs.core.grounding import texts_of
+from udfs.core.grounding import grounded_texts, texts_of
 from udfs.core.journaled import JournaledCalls
 from udfs.core.reply import InvalidReply
 from udfs.core.template import TemplateError
@@ -97,15 +97,19 @@ async def complete_rows(
 
     async def one(request: RunRequest) -> RunOutcome:
         async with slots:
-            return await run(
-                definition,
-                request,
-                model,
-                journal,
-                tools or {},
-                trace_content=trace_content,
-                now_s=now_s,
-            )
+            try:
+                return await run(
+                    definition,
+                    request,
+                    model,
+                    journal,
+                    tools or {},
+                    trace_content=trace_content,
+                    now_s=now_s,
+                )
+            except Exception as defect:  # a row must stop neither the job nor its batch
+                told = f"{type(defect).__name__}: {defect}"
+                return RunOutcome(None, Failure("internal_error", told), [], None)
 
     identities = [(r.event_id, r.attempt, digest(r.row)) for r in requests]
     distinct = dict(zip(identities, requests, strict=True))
@@ -186,7 +190,18 @@ class _Run:
             raise InvalidReply("the answer is empty")
         row = self._request.row
         evidence = chain(texts_of(row), self._results, [self._definition.instructions])
-        return self._definition.reply_format.read(text, row, evidence)
+        reply = self._definition.reply_format.read(text, row, evidence)
+        self._check_own_words(reply)
+        return reply
+
+    def _check_own_words(self, reply: Json) -> None:
+        """What leaves must not tell how the agent is instructed. Raises `InvalidReply`."""
+        texts = list(grounded_texts(reply, self._definition.reply))
+        own = prompt.own_sentences(self._definition) if texts else set()
+        for path, text in texts:
+            written = " ".join(text.split())
+            if any(sentence in written for sentence in own):
+                raise InvalidReply(f"{path}: repeats the instructions, which are not for others")
 
     async def _take_tool_turn(self, answer: ModelAnswer) -> None:
         """Make the calls that the model asked for, all at once, and tell it their results."""

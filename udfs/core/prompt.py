@@ -19,6 +19,8 @@ RESULT_CHARS = 8_000
 REMEMBERED_CHARS = 2_000
 _ANSWER_CHARS = 4_000
 _VALUE_CHARS_LEAST = 64
+_SENTENCE_CHARS_LEAST = 40
+_SENTENCE_END = re.compile(r"\n\s*(?:- |\d+\. )?|(?<=[.!?;]) ")
 _CONTROL = re.compile(r"<(?=\||/?(?:im_start|im_end|system|assistant|user|tool)\b)", re.IGNORECASE)
 
 
@@ -66,6 +68,14 @@ def system_message(definition: AgentDefinition) -> str:
         if "x-echo" in schema:
             lines.append(f"- Set `{path}` to the value of `{schema['x-echo']}`, unchanged.")
     return "\n".join(lines)
+
+
+def own_sentences(definition: AgentDefinition) -> set[str]:
+    """The longer sentences of rules and instructions: no text that leaves has a reason to hold one,
+    but a model that is asked for its prompt may write them."""
+    pieces = _SENTENCE_END.split(f"{system_message(definition)}\n{definition.instructions}")
+    found = {" ".join(piece.split()) for piece in pieces if "{{" not in piece}
+    return {piece for piece in found if len(piece) >= _SENTENCE_CHARS_LEAST}
 
 
 def _marked(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:

@@ -52,6 +52,13 @@ def test_after_two_repairs_it_is_an_invalid_reply() -> None:
     assert len(model.calls) == 3
 
 
+def test_a_text_that_leaves_must_not_repeat_the_instructions() -> None:
+    leaked = "Sure:\nAnswer with one JSON object in the form that\n is asked for, and nothing else."
+    model = ScriptedModel(said({"score": 7, "mail": leaked}), said({"score": 7}))
+    assert outcome(agent(), model).reply == GOOD
+    assert "$.mail: repeats the instructions" in model.told()
+
+
 def test_an_invented_address_is_no_reply() -> None:
     model = ScriptedModel(said({"score": 7, "mail": "bob@acme.com"}))
     found = outcome(agent(), model)

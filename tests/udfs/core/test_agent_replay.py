@@ -190,6 +190,28 @@ def test_rows_run_together_up_to_the_concurrency_limit_and_keep_their_order() ->
     assert most == 8
 
 
+def test_a_defect_at_one_row_is_that_rows_failure_and_no_other_rows() -> None:
+    """A header with an attempt of 200 digits, which BSON cannot hold, stopped the job for ever."""
+
+    class Journal(MemoryJournal):
+        async def put(self, document: Any) -> Any:
+            if document["event_id"] == "e-1":
+                raise OverflowError("MongoDB can only handle up to 8-byte ints")
+            return await super().put(document)
+
+    class Model:
+        async def complete(self, call: Any, deadline_s: float) -> Any:
+            return said({"score": 7})
+
+    definition, _ = agent()
+    found = asyncio.run(complete_rows(definition, rows(3), Model(), Journal()))
+    assert [o.failure.reason if o.failure else o.reply["score"] for o in found] == [
+        7,
+        "internal_error",
+        7,
+    ]
+
+
 def test_the_same_row_twice_in_a_batch_is_one_call() -> None:
     calls = 0
 
