@@ -1,7 +1,7 @@
 # Python 3.11 or 3.12, make and a network are all that a fresh machine needs.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench chaos up down doctor wheel lock clean
+.PHONY: help setup demo test bench chaos torture up down doctor wheel lock clean
 
 BIN := .venv/bin
 REQUIREMENTS := deploy/requirements
@@ -30,6 +30,9 @@ bench: setup ## Measure on this machine (twenty minutes; nothing else should run
 
 chaos: setup ## Kill everything while 2,000 leads are on their way (twenty minutes)
 	@$(BIN)/python -m tests.chaos
+
+torture: setup ## Send in every bad input there is, and see where it ends (ten minutes)
+	@$(BIN)/python -m tests.torture
 
 up: setup ## Start or mend the local stack
 	@$(BIN)/tidemill up
