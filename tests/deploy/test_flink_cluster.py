@@ -20,7 +20,6 @@ def test_job_settings_hold_nothing_of_a_machine() -> None:
     assert found["execution.checkpointing.interval"] == "10 s"
     assert found["execution.checkpointing.incremental"] == "true"
     assert found["restart-strategy.type"] == "exponential-delay"
-    assert found["python.fn-execution.bundle.time"] == "20"
     assert not [key for key, value in found.items() if "file:" in value or "/" in value]
 
 
@@ -37,7 +36,7 @@ def test_the_cluster_listens_on_loopback_and_keeps_checkpoints(tmp_path: Path) -
 def test_memory_flags_are_the_sums_that_flink_expects(tmp_path: Path) -> None:
     conf = flink_cluster.write_configuration(tmp_path, rest_port=1, rpc_port=2)
     command = flink_cluster.taskmanager_command(conf, tmp_path / "log", "taskmanager-1")
-    assert {"-Xmx384m", "-XX:MaxDirectMemorySize=192m"} <= set(command)
+    assert {"-Xmx480m", "-XX:MaxDirectMemorySize=192m"} <= set(command)
 
 
 def registered(environment: dict[str, str]) -> set[str]:
