@@ -1,12 +1,12 @@
 """Figures and tables in, RESULTS.md out: what was measured, what was to be reached, and whether."""
 
 import datetime as dt
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import cpu
+from tests.sections import replace
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = """# What `make bench` measured
@@ -73,8 +73,4 @@ def share(used: Mapping[str, float]) -> str:
 
 def write(sections: Sequence[Section], rounds: int) -> None:
     """Replace these sections of RESULTS.md, and keep the others with their dates."""
-    found = re.split(r"^(?=## )", RESULTS.read_text(), flags=re.M)[1:] if RESULTS.exists() else []
-    texts = {text[3:].partition(":")[0]: text for text in found}
-    for section in sections:
-        texts[section.name] = section.text(rounds)
-    RESULTS.write_text("\n".join([HEAD, *(text.rstrip() + "\n" for text in texts.values())]))
+    replace(RESULTS, HEAD, (section.text(rounds) for section in sections))

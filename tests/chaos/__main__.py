@@ -14,19 +14,21 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.chaos import controls, failpoints, run
-from tests.chaos.results import Results
+from tests.chaos.results import HEAD, Results
 from tests.conftest import pytest_configure
+from tests.sections import replace
 
 PARTS = ("run", "failpoints", "controls")
 FILE = Path(__file__).with_name("RESULTS.md")
 KILLS_PER_DEFECT = 2
+FULL = 2_000, 40, 50  # leads, kills, hits: what RESULTS.md is of
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--leads", type=int, default=2_000)
-    parser.add_argument("--kills", type=int, default=40)
-    parser.add_argument("--hits", type=int, default=50, help="of each failpoint")
+    parser.add_argument("--leads", type=int, default=FULL[0])
+    parser.add_argument("--kills", type=int, default=FULL[1])
+    parser.add_argument("--hits", type=int, default=FULL[2], help="of each failpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=",".join(PARTS), help="which parts, by comma")
     options = parser.parse_args()
@@ -39,19 +41,23 @@ def main() -> int:
     def report(line: str) -> None:
         console.print(f"{time.monotonic() - started:6.0f} s  {line}", markup=False)
 
-    results = Results(options.seed)
+    def told(results: Results) -> bool:
+        for section in results.sections():
+            console.print(section, markup=False)
+        if (options.leads, options.kills, options.hits) == FULL:
+            replace(FILE, HEAD, results.sections())
+        return results.good
+
+    good, seed = True, options.seed
     if "controls" in chosen:
-        results.controls += controls.sending(KILLS_PER_DEFECT, options.seed, report)
-        results.controls += controls.running(options.seed, report)
+        found = controls.sending(KILLS_PER_DEFECT, seed, report) + controls.running(seed, report)
+        good &= told(Results(seed, controls=found))
     if "failpoints" in chosen:
-        results.hits = failpoints.every_point(options.hits, options.seed, report)
+        good &= told(Results(seed, hits=failpoints.every_point(options.hits, seed, report)))
     if "run" in chosen:
-        results.outcome = run.run(options.leads, options.kills, options.seed, report)
-    text = results.markdown()
-    console.print(text, markup=False)
-    if set(chosen) == set(PARTS):
-        FILE.write_text(text)
-    return os.EX_OK if results.good else 1
+        outcome = run.run(options.leads, options.kills, seed, report)
+        good &= told(Results(seed, outcome=outcome))
+    return os.EX_OK if good else 1
 
 
 if __name__ == "__main__":

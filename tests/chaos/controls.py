@@ -22,7 +22,7 @@ from tests.chaos.variants import ROOT, RUNNING, SENDING, Variant
 from tests.chaos.world import PARTS, World, lead, trace_of, world
 
 JOB = "sdr/lead_ingestion"
-KEYS, UPDATES = 8, 3
+KEYS, UPDATES = 8, 6  # some of a key are still to come when the worker is killed
 LATENCY_MS = 900
 LOST_S = 25.0  # after so long without news, what has not come is lost
 AFTER_S = 12.0  # for a worker to start again and do again what it does not know to be done

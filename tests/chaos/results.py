@@ -1,8 +1,8 @@
 """What the parts found in, the tables of RESULTS.md out."""
 
+import datetime as dt
 import os
 import platform
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from tests.chaos.controls import Control
 from tests.chaos.failpoints import Hit
 from tests.chaos.run import SMTP_CONNECTIONS, Outcome
+
+HEAD = """# Kills, failpoints and planted defects
+
+Measured by `make chaos`. Judged is what mailboxes, topics, MongoDB and the model's log hold.
+"""
+MACHINE = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
 
 
 @dataclass
@@ -30,44 +36,44 @@ class Results:
             and not any(hit.wrong for hit in self.hits)
         )
 
-    def markdown(self) -> str:
-        day = time.strftime("%Y-%m-%d", time.gmtime())
-        machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-        lines = ["# Kills, failpoints and planted defects", ""]
-        lines += [f"Measured on {day} by `make chaos`, seed {self.seed}, on {machine}.", ""]
-        if self.outcome:
-            lines += _run(self.outcome)
+    def sections(self) -> list[str]:
+        """Of each part that was run, its section of RESULTS.md."""
+        when = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, seed {self.seed}, {MACHINE}."
+        parts = [_run(self.outcome, when)] if self.outcome else []
         if self.hits:
-            lines += ["## Killed on the way of a mail", ""]
-            lines += _table(
-                ("point", "kills", "mails wanted", "mailed", "doubled", "lost", "parked"),
-                (
-                    (
-                        h.point,
-                        h.kills,
-                        h.effects,
-                        h.mailed,
-                        h.doubled,
-                        h.lost + h.unlisted,
-                        h.parked,
-                    )
-                    for h in self.hits
-                ),
+            parts.append(
+                ["## failpoints: killed on the way of a mail", "", when, "", *_hits(self.hits)]
             )
         if self.controls:
-            lines += ["## Defects planted, to see that they are seen", ""]
-            lines += _table(
-                ("defect", "seen", "faults that the harness found"),
-                ((c.name or "none", _seen(c), _counts(c.faults)) for c in self.controls),
-            )
-        return "\n".join(lines)
+            title = "## controls: defects planted, to see that they are seen"
+            parts.append([title, "", when, "", *_defects(self.controls)])
+        return ["\n".join(lines) for lines in parts]
 
 
-def _run(outcome: Outcome) -> list[str]:
+def _hits(hits: Sequence[Hit]) -> list[str]:
+    head = ("point", "kills", "mails wanted", "mailed", "doubled", "lost", "parked")
+    return _table(
+        head,
+        (
+            (h.point, h.kills, h.effects, h.mailed, h.doubled, h.lost + h.unlisted, h.parked)
+            for h in hits
+        ),
+    )
+
+
+def _defects(controls: Sequence[Control]) -> list[str]:
+    return _table(
+        ("defect", "seen", "faults that the harness found"),
+        ((c.name or "none", _seen(c), _counts(c.faults)) for c in controls),
+    )
+
+
+def _run(outcome: Outcome, when: str) -> list[str]:
     verdict, blows = outcome.verdict, outcome.blows
     how = Counter((blow.victim, blow.how) for blow in blows)
     victims = dict.fromkeys(blow.victim for blow in blows)
-    lines = [f"## {outcome.leads} leads, {len(blows)} kills, {outcome.seconds:.0f} s", ""]
+    title = f"## run: {outcome.leads} leads, {len(blows)} kills, {outcome.seconds:.0f} s"
+    lines = [title, "", when, ""]
     lines += _table(
         ("what", "found", "allowed"),
         (
