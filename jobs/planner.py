@@ -18,6 +18,7 @@ from pyflink.util.java_utils import add_jars_to_context_class_loader, to_jarray
 from deploy.jars import flink_python_jar, jars
 from deploy.java import client_environment
 from jobs.errors import ScriptError, TidemillError
+from jobs.gateway import keep_to_threads
 from jobs.splitter import Statement
 
 _POSITION = re.compile(r"[Ff]rom line (\d+), column (\d+) to line \d+, column \d+:? ?")
@@ -37,6 +38,7 @@ def environments(
     cluster has the connectors on its class path, so nothing is uploaded to it.
     """
     os.environ.update(client_environment())
+    keep_to_threads()
     configuration = Configuration()
     urls = [path.as_uri() for path in jars()]
     if local:

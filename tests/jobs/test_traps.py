@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pyflink.java_gateway import get_gateway
 from pyflink.table import DataTypes
 from pyflink.table.udf import AsyncScalarFunction, udf
 
@@ -66,3 +67,15 @@ def test_a_deterministic_function_is_called_once_per_column_and_another_once_per
             assert len(list(rows)) == 2
         calls[deterministic] = len(path.read_text())
     assert calls == {True: 4, False: 2}
+
+
+def test_py4j_would_go_on_in_another_thread_of_the_jvm_and_ours_does_not() -> None:
+    """Why `jobs/gateway.py` is there."""
+    _environment()
+    gateway: Any = get_gateway()
+    client, thread = gateway._gateway_client, gateway.jvm.java.lang.Thread
+    before = thread.currentThread().getId()
+    another = client._create_connection()
+    client._give_back_connection(another)
+    assert [thread.currentThread().getId() for _ in range(3)] == [before] * 3
+    assert type(client)._get_connection(client) is another
