@@ -2,8 +2,8 @@
 
 A connection of py4j is a thread of the JVM, and it gives a free one to whoever asks. A second one
 comes to be where an object is collected, or Java calls back, in the middle of a call; then the next
-call may run in another thread. Flink's planner keeps things by thread, and fails there, once in some
-thousand plans (FLINK-23020: `metadataHandlerProvider`).
+call may run in another thread. Flink's planner keeps things by thread, and fails there, once in
+some thousand plans (FLINK-23020: `metadataHandlerProvider`).
 """
 
 import threading
