@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from connectors.kafka import NewRecord, ensure_topics, produce_all
+from connectors.kafka import KafkaError, NewRecord, ensure_topics, produce_all
 from deploy import stack
 from deploy.java import client_environment
 from deploy.ports import free
@@ -26,6 +26,7 @@ from tests.conftest import tidemill
 
 PARTS = ("kafka", "mongodb", "flink")
 START_S = 30.0
+FEED_TRIES = 3
 KINDS = (
     ("CTO", "We must replace nightly batches by live streams before June; budget approved."),
     ("Data engineer", "Looking into event streaming for our insurance claims next year."),
@@ -114,7 +115,15 @@ class World:
         return done.stdout + done.stderr
 
     def feed(self, records: Sequence[NewRecord]) -> None:
-        produce_all(os.environ["KAFKA_BOOTSTRAP_SERVERS"], records)
+        """Write events; again where a broker that was killed is not itself yet. Each has an id."""
+        for tries in range(FEED_TRIES):
+            try:
+                produce_all(os.environ["KAFKA_BOOTSTRAP_SERVERS"], records)
+                return
+            except KafkaError:
+                if tries + 1 == FEED_TRIES:
+                    raise
+                self.mend()
 
     def mend(self) -> None:
         """Start again whatever is dead, as `tidemill up` does."""
