@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deploy import stack as local_stack
@@ -18,6 +19,11 @@ from deploy.record import LOCAL_ADDRESSES
 ROOT = Path(__file__).parent.parent
 STARTED_WITH: dict[str, str] = {}
 SWITCHES = ("TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED", "TIDEMILL_TRACE_CONTENT")
+
+
+# A busy machine is no defect: examples are given all the time that they take.
+hypothesis.settings.register_profile("tidemill", deadline=None)
+hypothesis.settings.load_profile("tidemill")
 
 
 def pytest_configure() -> None:

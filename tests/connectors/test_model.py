@@ -182,7 +182,7 @@ def test_patience_with_a_server_that_is_always_busy_ends(
 
 
 def test_other_calls_to_the_endpoint_wait_too(offline: OfflineModel) -> None:
-    offline.misbehave([{"kind": "rate_limited", "retry_after": 1, "count": 1}])
+    offline.misbehave([{"kind": "rate_limited", "retry_after": 3, "count": 1}])
 
     async def crowd(model: OpenAIModel) -> None:
         first = asyncio.create_task(model.complete(CALL, 10))
@@ -191,14 +191,14 @@ def test_other_calls_to_the_endpoint_wait_too(offline: OfflineModel) -> None:
         await asyncio.sleep(0.1)
         other = OpenAIModel(offline.url, KEY, "gpt-4o-mini")
         try:
-            await asyncio.gather(first, *(other.complete(CALL, 0.9) for _ in range(11)))
+            await asyncio.gather(first, *(other.complete(CALL, 2.9) for _ in range(11)))
         finally:
             await other.aclose()
 
     using(offline.url, crowd)
     limited, *rest = offline.requests
     assert len(rest) == 12
-    assert all(one["at"] >= limited["finished_at"] + 1 for one in rest)
+    assert all(one["at"] >= limited["finished_at"] + 3 for one in rest)
 
 
 @pytest.mark.parametrize(
