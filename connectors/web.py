@@ -20,13 +20,12 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from urllib.parse import urljoin
 
 import httpcore2
 
+from connectors.model_errors import retry_after_s
 from connectors.settings import Settings, settings
 from connectors.web_address import (
     SERVICE_PORTS,
@@ -261,7 +260,7 @@ async def _answer(
         return Page(url, target.url, 304, "", None, b"", wanted.etag, wanted.last_modified)
     if not 200 <= response.status < 300:
         told = f"{target.host} answers {response.status}"
-        wait_s = _seconds(headers.get(b"retry-after", ""))
+        wait_s = retry_after_s({"retry-after": headers.get(b"retry-after", "")})
         raise WebFailed(f"http_{response.status}", told, wait_s)
     content_type, _, parameters = headers.get(b"content-type", "").lower().partition(";")
     if wanted is not None and content_type.strip() not in wanted.kinds:
@@ -284,18 +283,6 @@ async def _answer(
         etag=headers.get(b"etag", "")[:VALIDATOR_CHARACTERS],
         last_modified=headers.get(b"last-modified", "")[:VALIDATOR_CHARACTERS],
     )
-
-
-def _seconds(retry_after: str) -> float | None:
-    """How long a Retry-After asks to wait (RFC 9110, section 10.2.3); None where it says nothing
-    that can be read."""
-    if re.fullmatch(r"\s*[0-9]{1,9}\s*", retry_after):
-        return float(retry_after)
-    try:
-        moment = parsedate_to_datetime(retry_after)
-        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 async def _bounded(stream: AsyncIterator[bytes], is_packed: bool, limit_bytes: int) -> bytes:

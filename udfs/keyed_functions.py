@@ -33,4 +33,16 @@ def _send_email(arguments: Mapping[str, Any], columns: Columns, team: Definition
     return SendEmail.plan(arguments, columns, team)
 
 
-KEYED_FUNCTIONS: dict[str, Plan] = {"run_agent": _run_agent, "send_email": _send_email}
+def _ingest_source(
+    arguments: Mapping[str, Any], columns: Columns, team: Definitions
+) -> KeyedFunction:
+    from udfs.ingest import IngestSource
+
+    return IngestSource.plan(arguments, columns, team)
+
+
+KEYED_FUNCTIONS: dict[str, Plan] = {
+    "run_agent": _run_agent,
+    "send_email": _send_email,
+    "ingest_source": _ingest_source,
+}
