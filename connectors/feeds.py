@@ -52,7 +52,7 @@ def read_feed(body: bytes, base_url: str) -> Listing | None:
     import feedparser
 
     parsed = feedparser.parse(io.BytesIO(body), sanitize_html=False, resolve_relative_uris=False)
-    if not parsed.version:
+    if not parsed.get("version"):
         return None
     found: dict[str, Entry] = {}
     for entry in _entries(parsed.entries, base_url):

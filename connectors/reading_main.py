@@ -4,6 +4,7 @@ It has nothing to lose: no secrets in its environment, a bound of memory, and an
 in the middle of whatever a document makes it do.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -22,7 +23,8 @@ def main() -> None:
     # What a library prints must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with contextlib.suppress(ValueError, OSError):  # not every system has this bound
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.setrecursionlimit(2_000)
     while (request := _request(sys.stdin.buffer)) is not None:

@@ -103,7 +103,9 @@ CREATE TABLE mined_questions (
 ) WITH ('topic' = 'mined_questions')
 LIKE kafka_topic;
 
--- A bundle that a brief can be written of: all of its sources have arrived, or its time is over.
+-- A bundle that a brief can be written of: all of its sources have arrived or failed, or its time is
+-- over. `changes` tells what differs from the version before, `questions` are the mined ones.
+-- Written in one transaction with the state that says so: each version once, whatever is killed.
 CREATE TABLE bundle_versions (
   bundle_id STRING,
   topic STRING NOT NULL,
@@ -114,13 +116,23 @@ CREATE TABLE bundle_versions (
   complete BOOLEAN NOT NULL,
   expected INT NOT NULL,
   arrived INT NOT NULL,
-  missing ARRAY<ROW<url STRING, reason STRING>>,
-  changes ARRAY<ROW<url STRING, what STRING>>,
+  sources ARRAY<ROW<url STRING, title STRING, kind STRING>> NOT NULL,
+  missing ARRAY<ROW<url STRING, reason STRING>> NOT NULL,
+  changes ARRAY<ROW<url STRING, what STRING>> NOT NULL,
+  questions ARRAY<STRING> NOT NULL,
   headers MAP<STRING, BYTES> METADATA
-) WITH ('topic' = 'bundle_versions')
+) WITH (
+  'topic' = 'bundle_versions',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'research.complete_bundles',
+  'sink.transaction-naming-strategy' = 'pooling',
+  'properties.transaction.timeout.ms' = '900000'
+)
 LIKE kafka_topic;
 
--- The brief of a version, in Markdown, its questions and what it cites.
+-- The brief of a version, in Markdown, with its questions and everything that it cites: what holds
+-- has a number, what was dropped has none. `coverage` counts sources, statements and what is
+-- missing.
 CREATE TABLE research_briefs (
   bundle_id STRING,
   version INT NOT NULL,
@@ -134,7 +146,17 @@ CREATE TABLE research_briefs (
     quote STRING,
     verified BOOLEAN
   >> NOT NULL,
-  coverage ROW<expected INT, arrived INT, cited INT>,
+  coverage ROW<
+    expected INT,
+    arrived INT,
+    cited INT,
+    claims INT,
+    claims_proven INT,
+    claims_doubtful INT,
+    claims_without_source INT,
+    citations_dropped INT,
+    missing ARRAY<ROW<url STRING, reason STRING>>
+  >,
   headers MAP<STRING, BYTES> METADATA
 ) WITH ('topic' = 'research_briefs')
 LIKE kafka_topic;
