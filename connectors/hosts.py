@@ -18,7 +18,7 @@ from connectors.web_address import Target
 PAUSE_S = 0.5
 PAUSE_LONGEST_S = 30.0
 LOCAL_AT_ONCE = 8
-VISITS_AT_ONCE = 32
+VISITS_AT_ONCE = 16  # each may hold a body of 16 MiB
 SILENCES = 3
 LEFT_ALONE_S = 60.0
 HOSTS = 1_000

@@ -16,7 +16,8 @@ import httpcore2
 import pytest
 
 from connectors.web import Page, Wanted, WebFailed, WebRefused, fetch
-from connectors.web_address import Policy
+from connectors.web_address import Policy, checked_url
+from connectors.web_robots import Robots
 
 LOCAL = Policy(allow_local=True, total_s=3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
@@ -428,3 +429,16 @@ def test_a_busy_site_says_when_to_come_again(told: bytes, wait_s: float | None) 
     with site(says(busy)) as server, pytest.raises(WebFailed) as raised:
         get(server)
     assert raised.value.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("told", "delay_s"), [(b"7", 7.0), (b"0.5", 0.5), (b"soon", 0.0), (b"-1", 0.0)]
+)
+def test_a_site_says_how_long_to_wait_between_two_visits(told: bytes, delay_s: float) -> None:
+    robots = Robots()
+    with site(says(whole(b"hello"))) as server:
+        server.robots = whole(b"User-agent: *\nCrawl-delay: " + told + b"\n")
+        target = checked_url(f"http://shop.localhost:{server.port}/", LOCAL)
+        assert robots.delay_s(target) == 0
+        get(server, robots=robots)
+    assert robots.delay_s(target) == delay_s
