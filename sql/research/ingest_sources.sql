@@ -60,8 +60,8 @@ FROM visited_sources;
 
 INSERT INTO found_sources
 SELECT
-  e.url,
   v.bundle_id,
+  e.url,
   e.kind,
   v.url AS parent_url,
   e.title,

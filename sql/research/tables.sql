@@ -1,5 +1,5 @@
 -- Topics of the research team. A table's name is its topic's name; bundle_id, the name of a set of
--- sources that a brief is to be made of, is the key of every event but those of found_sources.
+-- sources that a brief is to be made of, is the key of every event.
 -- Columns stand in the order in which scripts insert them. `headers` are the Kafka headers, which
 -- carry an event's identity (ce_id, attempt, traceparent): scripts pass them through.
 -- NOT NULL is checked where a topic is read: a record that lacks such a field is a dead letter.
@@ -33,15 +33,15 @@ LIKE kafka_topic;
 
 -- A source that another one lists: an entry of a feed, a file of a folder.
 CREATE TABLE found_sources (
-  url STRING,
-  bundle_id STRING NOT NULL,
+  bundle_id STRING,
+  url STRING NOT NULL,
   kind STRING,
   parent_url STRING NOT NULL,
   title STRING,
   published_at TIMESTAMP_LTZ(3),
   depth INT NOT NULL,
   headers MAP<STRING, BYTES> METADATA
-) WITH ('topic' = 'found_sources', 'key.fields' = 'url')
+) WITH ('topic' = 'found_sources')
 LIKE kafka_topic;
 
 -- What one visit of one source came to. status is document (with its text), unchanged, listing
