@@ -29,6 +29,7 @@ TEXT_TYPES = frozenset(
     application/x-subrip application/json application/octet-stream
     binary/octet-stream""".split()
 )
+UNTOLD = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
 READ_TYPES = FEED_TYPES | PAGE_TYPES | TEXT_TYPES | {"application/pdf"}
 SUFFIXES = {
     ".html": "text/html",
@@ -88,24 +89,20 @@ def read(page: Page, asked: str | None) -> Document:
 
 def _form(page: Page) -> str:
     start = page.body[:2048].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(b"%PDF-"):
-        return "pdf"
+    is_markup = start.startswith(b"<") and _MARKUP.search(start) is not None
     declared = page.content_type
-    suffix = PurePosixPath(unquote(urlsplit(page.final_url).path)).suffix.lower()
-    if declared in ("", "application/octet-stream", "binary/octet-stream", "text/plain"):
+    if declared in UNTOLD:
+        suffix = PurePosixPath(unquote(urlsplit(page.final_url).path)).suffix.lower()
         declared = SUFFIXES.get(suffix, declared)
-    if declared == "application/pdf":
+    if start.startswith(b"%PDF-") or declared == "application/pdf":
         return "pdf"
-    if declared not in ("text/markdown", "text/x-markdown") and looks_like_feed(page.body):
-        if not _MARKUP.search(start):
-            return "feed"
-    if declared in PAGE_TYPES or (declared in FEED_TYPES and _MARKUP.search(start)):
-        return "html"
-    if declared in FEED_TYPES:
+    if declared in ("text/markdown", "text/x-markdown"):
+        return "text"
+    if looks_like_feed(page.body) and not is_markup:
         return "feed"
-    if declared not in SUFFIXES.values() and start.startswith(b"<") and _MARKUP.search(start):
+    if declared in PAGE_TYPES or is_markup:
         return "html"
-    return "text"
+    return "feed" if declared in FEED_TYPES else "text"
 
 
 def _feed(page: Page) -> Document:

@@ -62,18 +62,22 @@ def allowed() -> list[Path]:
 
 def locate(url: str) -> Path:
     """The path that a URL leads to. Raises `FolderRefused` unless it may be read."""
-    parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or "\x00" in unquote(url):
+    try:
+        parts = urlsplit(url)
+        named = Path(unquote(parts.path))
+        real = named.resolve()
+        is_there = real.exists()
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, no path at all
+        raise FolderRefused("odd_url", "expected file:///absolute/path") from None
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not named.is_absolute():
         raise FolderRefused("odd_url", "expected file:///absolute/path")
-    path = Path(unquote(parts.path))
-    real = path.resolve()
     root = next((root for root in allowed() if real.is_relative_to(root)), None)
     if root is None:
         what = "it is in no folder that may be read: name its folder to `tidemill research`"
         raise FolderRefused("folder_not_allowed", f"{what}, or in TIDEMILL_FOLDERS")
     if any(part.startswith(".") for part in real.relative_to(root).parts):
         raise FolderRefused("hidden", "hidden files are not read")
-    if not real.exists():
+    if not is_there:
         raise FolderRefused("not_found", "there is no such file", gone=True)
     return real
 

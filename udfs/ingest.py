@@ -7,6 +7,7 @@ The only function that fetches for a bundle. A thin shell: what a visit comes to
 visit waits for its host in the function's own process, so thousands may be under way.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,7 +44,10 @@ GIVES = {
     "edition": "BIGINT",
 }
 VISITS = 2_000
+MESSAGE_CHARACTERS = 500
 KEPT_MS = 180 * 24 * 3_600 * 1_000
+
+_log = logging.getLogger(__name__)
 
 
 class IngestSource(KeyedFunction):
@@ -100,4 +104,8 @@ class IngestSource(KeyedFunction):
             visit = await self._sources.visit(source.url, source.kind, known.noted if known else {})
         except SourceFailed as error:
             return ingest.not_found(source, known, error.reason, str(error), error.gone)
+        except Exception as defect:  # a bundle must hear of each of its sources
+            _log.exception("a visit of %s failed", source.url)
+            message = f"{type(defect).__name__}: {defect}"[:MESSAGE_CHARACTERS]
+            return ingest.not_found(source, known, "internal_error", message, gone=False)
         return ingest.found(source, known, visit.kind, visit.document, visit.noted, visit.vanished)

@@ -26,6 +26,7 @@ def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "secrets" / "key.txt").write_text("secret")
     (docs / "link.txt").symlink_to(tmp_path / "secrets" / "key.txt")
     (docs / "linked").symlink_to(tmp_path / "secrets")
+    (docs / "loop").symlink_to(docs / "loop")
     return docs
 
 
@@ -67,13 +68,17 @@ def test_the_settings_name_folders_too(docs: Path, monkeypatch: pytest.MonkeyPat
         (".git/c.md", "hidden"),
         ("none.md", "not_found"),
         ("a.md%00.txt", "odd_url"),
+        ("x" * 2_000, "odd_url"),
+        ("loop", "odd_url"),
     ],
 )
 def test_no_way_out_of_the_folder(docs: Path, path: str, reason: str) -> None:
     assert refused(f"{allow(docs)}/{path}") == reason
 
 
-@pytest.mark.parametrize("url", ["file://host/etc/passwd", "file:a.md", "https://a/", "file:///"])
+@pytest.mark.parametrize(
+    "url", ["file://host/etc/passwd", "file:a.md", "https://a/", "file:///", "file://["]
+)
 def test_what_is_no_path_of_this_machine_is_refused(docs: Path, url: str) -> None:
     allow(docs)
     assert refused(url) in ("odd_url", "folder_not_allowed")

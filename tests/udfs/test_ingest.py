@@ -137,6 +137,19 @@ def test_a_page_that_is_edited_is_a_document_again_and_then_removed(
     with_site(visits, monkeypatch, tmp_path)
 
 
+def test_a_defect_is_told_to_the_bundle() -> None:
+    class Broken:
+        async def visit(self, *_: object) -> None:
+            raise ZeroDivisionError("by nobody")
+
+    function = IngestSource()
+    function._sources = Broken()  # type: ignore[assignment]
+    row = {**dict.fromkeys(TAKES), "bundle_id": "mills", "url": "https://a.example/"}
+    result = asyncio.run(function.run(Entry(0, "k", row, {}, 0), []))
+    assert result.values and result.values["status"] == "failed"
+    assert result.values["reason"] == "internal_error"
+
+
 def test_a_call_with_other_columns_is_refused() -> None:
     columns = [(name, parse_type(declared)) for name, declared in TAKES.items()]
     assert IngestSource.plan({}, columns, None)  # type: ignore[arg-type]
