@@ -81,7 +81,7 @@ class Sources:
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
         self._first_wait_s = first_wait_s
-        self._policy = replace(policy or policy_of(), page_bytes=PAGE_BYTES, total_s=PAGE_S)
+        self._policy = policy or replace(policy_of(), page_bytes=PAGE_BYTES, total_s=PAGE_S)
         self._transcriber = transcriber
         self._resolve, self._network = resolve, network
         self._hosts, self._robots, self._readers = Hosts(), Robots(), Readers()

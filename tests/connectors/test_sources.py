@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,20 @@ from connectors.folders import allow
 from connectors.sources import SourceFailed, Sources, Visit, again_in_s
 from connectors.transcription import Transcriber
 from tests.connectors.pdf import pdf
-from tests.connectors.test_web import LOCAL, OK, Names, Network, Site, says, site, whole
+from tests.connectors.test_web import (
+    LOCAL,
+    OK,
+    Answer,
+    Names,
+    Network,
+    Site,
+    drip,
+    endless,
+    gzip_bomb,
+    says,
+    site,
+    whole,
+)
 
 HTML = b"<html><head><title>%s</title></head><body><article><p>%s</p></article></body></html>"
 ATOM = b"HTTP/1.1 200 OK\r\nContent-Type: application/atom+xml\r\n"
@@ -152,6 +166,29 @@ def test_what_is_no_document_fails_with_its_reason_and_is_asked_for_once(
         assert len(server.requests) == 1
     assert (error.reason, error.gone) == (reason, False)
     assert str(error) and not str(error).startswith(reason)
+
+
+@pytest.mark.parametrize("answer", [endless, gzip_bomb])
+def test_what_never_ends_or_explodes_is_cut_off_and_the_next_source_is_read(
+    answer: Answer,
+) -> None:
+    policy = replace(LOCAL, page_bytes=16 * 1024 * 1024)
+    with site(answer) as bad, site(says(whole(article()))) as good:
+        sources = Sources(policy, first_wait_s=0.01)
+        first, second = visited((url(bad), None, {}), (url(good), None, {}), sources=sources)
+        assert len(bad.requests) == 1
+    assert isinstance(first, SourceFailed) and first.reason == "too_large"
+    assert "from the moon" in text(second)
+
+
+def test_a_site_that_drips_is_left_alone_after_three_tries() -> None:
+    answer: Answer = lambda path, write: drip(server, OK, write)  # noqa: E731
+    with site(answer) as server:
+        sources = Sources(replace(LOCAL, total_s=0.3), first_wait_s=0.01)
+        first, second = visited((url(server), None, {}), (url(server), None, {}), sources=sources)
+        assert len(server.requests) == 3
+    assert isinstance(first, SourceFailed) and first.reason == "timeout"
+    assert isinstance(second, SourceFailed) and second.reason == "host_away"
 
 
 @pytest.mark.parametrize("status", [b"404 Not Found", b"410 Gone"])
