@@ -4,11 +4,14 @@ How to cut and how to count comes from outside, so that a chunk fits the embeddi
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 Split = Callable[[str], Iterable[tuple[int, str]]]
 Count = Callable[[Sequence[str]], Sequence[int]]
+LINE_CHARS = 10_000
+_LONG_LINE = re.compile(rf"[^\n]{{{LINE_CHARS + 1},}}")
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ def chunks(text: str, split: Split, count: Count, chars_max: int) -> list[Chunk]
     """The chunks of a text, none longer than `chars_max`: a word of a million letters is one token
     to a tokenizer, and still no chunk that anybody could read."""
     pieces = [
-        (start + begin, piece[begin : begin + chars_max])
-        for start, piece in split(text)
+        (origin + start + begin, piece[begin : begin + chars_max])
+        for origin, part in _parts(text)
+        for start, piece in split(part)
         for begin in range(0, len(piece), chars_max)
     ]
     counts = count([piece for _, piece in pieces])
@@ -35,6 +39,18 @@ def chunks(text: str, split: Split, count: Count, chars_max: int) -> list[Chunk]
         Chunk(piece, start, start + len(piece), tokens, text_hash(piece))
         for (start, piece), tokens in zip(pieces, counts, strict=True)
     ]
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """The text as it is, but cut within lines of more than 10,000 characters: the time of a
+    splitter grows faster than a line in which it finds no place to cut."""
+    cuts = [
+        at
+        for line in _LONG_LINE.finditer(text)
+        for at in range(line.start() + LINE_CHARS, line.end(), LINE_CHARS)
+    ]
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        yield start, text[start:end]
 
 
 def text_hash(text: str) -> str:
