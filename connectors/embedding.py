@@ -6,7 +6,7 @@ Which one, the worker's TIDEMILL_EMBEDDING_MODEL says:
     openai:NAME                  an OpenAI-compatible endpoint (OPENAI_BASE_URL, OPENAI_API_KEY)
     sentence-transformers:NAME   any other local model, where that library is installed
 
-A model is loaded at the first text, once per process. Nothing here imports a model's library before.
+A model is loaded at the first text, once per process; its library is not imported before.
 """
 
 import functools

@@ -59,7 +59,8 @@ class Endpoint:
         vectors = numpy.asarray([vector or nothing for vector in found], numpy.float32)
         lengths = numpy.linalg.norm(vectors, axis=1, keepdims=True)
         lengths[lengths == 0] = numpy.nan
-        return vectors / lengths
+        unit: NDArray[Any] = vectors / lengths
+        return unit
 
     def _call(self, texts: list[str]) -> list[list[float] | None]:
         """One vector per text. Where one text spoils a call, each is sent alone."""

@@ -33,4 +33,16 @@ def _send_email(arguments: Mapping[str, Any], columns: Columns, team: Definition
     return SendEmail.plan(arguments, columns, team)
 
 
-KEYED_FUNCTIONS: dict[str, Plan] = {"run_agent": _run_agent, "send_email": _send_email}
+def _diff_chunks(
+    arguments: Mapping[str, Any], columns: Columns, team: Definitions
+) -> KeyedFunction:
+    from udfs.diff_chunks import DiffChunks
+
+    return DiffChunks.plan(arguments, columns, team)
+
+
+KEYED_FUNCTIONS: dict[str, Plan] = {
+    "diff_chunks": _diff_chunks,
+    "run_agent": _run_agent,
+    "send_email": _send_email,
+}

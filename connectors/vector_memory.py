@@ -1,0 +1,97 @@
+"""The vectors of one bundle in, the nearest of them out: an exact search that notices changes.
+
+A matrix of float32, one row per chunk, made anew where a document was stored since the last look.
+Which those are, `documents.stored_at` says, the server's own clock. Writes that were under way at
+that look may have an earlier time, so a look goes back some seconds and compares what it finds.
+"""
+
+import asyncio
+import datetime as dt
+from typing import Any
+
+from bson.binary import Binary
+from pymongo.asynchronous.database import AsyncDatabase
+
+OVERLAP = dt.timedelta(seconds=10)
+URLS_PER_READ = 500
+
+
+def numbers(stored: Any) -> Any:
+    """A stored vector, BSON's or an array, as float32."""
+    import numpy
+
+    if isinstance(stored, Binary):
+        return numpy.frombuffer(stored, numpy.dtype("<f4"), offset=2)
+    return numpy.asarray(stored, numpy.float32)
+
+
+class BundleVectors:
+    """All chunks of a bundle that one model embedded."""
+
+    def __init__(self, database: AsyncDatabase[dict[str, Any]], bundle_id: str, model: str) -> None:
+        self._database, self._bundle_id, self._model = database, bundle_id, model
+        self._stamps: dict[str, Any] = {}
+        self._latest: dt.datetime | None = None
+        self._blocks: dict[str, tuple[list[str], Any]] = {}
+        self._ids: list[str] = []
+        self._matrix: Any = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def size_bytes(self) -> int:
+        return 0 if self._matrix is None else int(self._matrix.nbytes)
+
+    def nearest(self, vector: Any, k: int) -> list[tuple[str, float]]:
+        """Ids and cosines of the `k` nearest chunks."""
+        import numpy
+
+        if self._matrix is None or not len(self._ids) or len(vector) != self._matrix.shape[1]:
+            return []
+        scores = self._matrix @ vector
+        best = range(len(scores)) if len(scores) <= k else numpy.argpartition(-scores, k)[:k]
+        return [(self._ids[row], float(scores[row])) for row in best]
+
+    async def refresh(self) -> None:
+        """Read what was stored since the last time."""
+        async with self._lock:
+            wanted: dict[str, Any] = {"bundle_id": self._bundle_id}
+            if self._latest:
+                wanted["stored_at"] = {"$gte": self._latest - OVERLAP}
+            shown = {"url": 1, "stored_at": 1}
+            found = await self._database["documents"].find(wanted, shown).to_list()
+            changed = [one for one in found if self._stamps.get(one["_id"]) != one["stored_at"]]
+            if not changed:
+                return
+            await self._read([one["url"] for one in changed], everything=self._latest is None)
+            self._stamps.update({one["_id"]: one["stored_at"] for one in changed})
+            self._latest = max(one["stored_at"] for one in found)
+
+    async def _read(self, urls: list[str], *, everything: bool) -> None:
+        blocks: dict[str, tuple[list[str], list[Any]]] = {url: ([], []) for url in urls}
+        steps = [None] if everything else [*range(0, len(urls), URLS_PER_READ)]
+        for start in steps:
+            wanted: dict[str, Any] = {"bundle_id": self._bundle_id, "model": self._model}
+            if start is not None:
+                wanted["url"] = {"$in": urls[start : start + URLS_PER_READ]}
+            cursor = self._database["chunks"].find(wanted, {"url": 1, "embedding": 1})
+            async for one in cursor:
+                if one.get("embedding") and one["url"] in blocks:
+                    ids, rows = blocks[one["url"]]
+                    ids.append(one["_id"])
+                    rows.append(numbers(one["embedding"]))
+        self._blocks.update(blocks)
+        self._join()
+
+    def _join(self) -> None:
+        """One matrix of all blocks, and the blocks as views into it."""
+        import numpy
+
+        full = {url: block for url, block in self._blocks.items() if block[0]}
+        self._ids = [name for ids, _ in full.values() for name in ids]
+        parts = [numpy.asarray(rows, numpy.float32) for _, rows in full.values()]
+        self._matrix = numpy.concatenate(parts) if parts else None
+        start = 0
+        for url, (ids, _) in full.items():
+            assert self._matrix is not None
+            self._blocks[url] = ids, self._matrix[start : start + len(ids)]
+            start += len(ids)
