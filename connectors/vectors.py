@@ -3,35 +3,29 @@
     chunks     {_id, bundle_id, url, title, text, chunk_index, start_char, …, model, embedding}
     documents  {_id, bundle_id, url, title, content_hash, chunk_count, model, stored_at}
 
-Where the server has `$vectorSearch` and the index that `init_store` makes, it is used. Elsewhere
-the search is exact: the vectors of a bundle stand in memory (1.5 KB each), and each search looks
-whether a document was stored since (`connectors.vector_memory`). Only vectors of the question's own
-model are compared. Everything here waits while MongoDB is away.
+Where the server has `$vectorSearch` and the index that `init_store` makes, it is used (see
+`connectors.vector_index`). Elsewhere the search is exact: the vectors of a bundle stand in memory
+(1.5 KB each), and each search looks whether a document was stored since (`vector_memory`). Only
+vectors of the question's own model are compared. Everything here waits while MongoDB is away.
 """
 
 import asyncio
-import logging
-import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure
 
 from connectors import embedding
 from connectors.mongodb import shared_database, until_available
+from connectors.vector_index import VectorIndex
 from connectors.vector_memory import BundleVectors, numbers
 
-CHUNKS, DOCUMENTS, INDEX = "chunks", "documents", "chunks_by_meaning"
-CANDIDATES_PER_RESULT = 20
+CHUNKS, DOCUMENTS, MEMORIES = "chunks", "documents", "memories"
 SPARE = 8  # nearest chunks beyond k, in place of those that were removed meanwhile
-PROBE_S = 60.0
 MEMORY_BYTES_MAX = 512 << 20
 SHOWN = ("_id", "url", "title", "chunk_index", "text", "start_char", "end_char", "token_count")
 
 Found = list[dict[str, Any]]
-_log = logging.getLogger(__name__)
 _stores: WeakKeyDictionary[asyncio.AbstractEventLoop, "Store"] = WeakKeyDictionary()
 
 
@@ -75,20 +69,21 @@ async def init_store() -> str:
     database = shared_database()
     await database[CHUNKS].create_index([("bundle_id", 1), ("url", 1)])
     await database[DOCUMENTS].create_index([("bundle_id", 1), ("stored_at", 1)])
-    try:
-        names = [index["name"] async for index in await database[CHUNKS].list_search_indexes()]
-        if INDEX not in names:
-            from pymongo.operations import SearchIndexModel
+    await database[MEMORIES].create_index([("agent", 1), ("key", 1), ("at_ms", -1)])
+    dimension = len((await asyncio.to_thread(embedding.embed, ["how long is a vector?"]))[0])
+    trouble = [await chunk_index(database).create(dimension)]
+    trouble.append(await memory_index(database).create(dimension))
+    if trouble[0]:
+        return f"exact search in memory: the server has no $vectorSearch ({trouble[0]})"
+    return "$vectorSearch, as soon as the server has built its index"
 
-            dimension = len((await asyncio.to_thread(embedding.embed, ["dimension"]))[0])
-            vector = {"type": "vector", "path": "embedding", "numDimensions": dimension}
-            filters = [{"type": "filter", "path": path} for path in ("bundle_id", "model")]
-            fields = [{**vector, "similarity": "cosine"}, *filters]
-            model = SearchIndexModel({"fields": fields}, INDEX, type="vectorSearch")
-            await database[CHUNKS].create_search_index(model)
-    except OperationFailure as error:
-        return f"exact search in memory: this server has no $vectorSearch ({_reason(error)})"
-    return f"$vectorSearch by the index {INDEX}, once the server has built it"
+
+def chunk_index(database: AsyncDatabase[dict[str, Any]]) -> VectorIndex:
+    return VectorIndex(database[CHUNKS], "chunks_by_meaning", ("bundle_id", "model"))
+
+
+def memory_index(database: AsyncDatabase[dict[str, Any]]) -> VectorIndex:
+    return VectorIndex(database[MEMORIES], "memories_by_meaning", ("agent", "key", "model"))
 
 
 def _store() -> "Store":
@@ -102,57 +97,26 @@ class Store:
 
     def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
         self._database = database
+        self._index = chunk_index(database)
         self._bundles: dict[tuple[str, str], BundleVectors] = {}
-        self._indexed: bool | None = None
-        self._probed_at = 0.0
-
-    @property
-    def _chunks(self) -> AsyncCollection[dict[str, Any]]:
-        return self._database[CHUNKS]
 
     async def nearest(self, bundle_id: str, vector: Any, k: int) -> Found:
         """The `k` nearest chunks to a vector of the worker's own model."""
-        if await self._has_index():
-            return await until_available("search", lambda: self._by_index(bundle_id, vector, k))
-        return await until_available("search", lambda: self._exact(bundle_id, vector, k))
-
-    async def _has_index(self) -> bool:
-        """Whether the server searches. What has no index yet is asked again a minute later."""
-        if self._indexed or time.monotonic() - self._probed_at < PROBE_S and self._probed_at:
-            return bool(self._indexed)
-        self._probed_at = time.monotonic()
-        try:
-            found = [one async for one in await self._chunks.list_search_indexes(INDEX)]
-            ready = any(one.get("queryable") for one in found)
-            why = "run `tidemill research init`" if not found else "its index is being built"
-        except OperationFailure as error:
-            ready, why = False, f"this server has no $vectorSearch: {_reason(error)}"
-        if ready != self._indexed:
-            how = f"$vectorSearch by {INDEX}" if ready else f"exact cosine in memory ({why})"
-            _log.warning("search in %s: %s", self._chunks.full_name, how)
-        self._indexed = ready
-        return ready
+        search = (
+            self._by_index if await until_available("search", self._index.ready) else self._exact
+        )
+        return await until_available("search", lambda: search(bundle_id, vector, k))
 
     async def _by_index(self, bundle_id: str, vector: Any, k: int) -> Found:
-        stage = {
-            "index": INDEX,
-            "path": "embedding",
-            "queryVector": [float(number) for number in vector],
-            "numCandidates": max(100, k * CANDIDATES_PER_RESULT),
-            "limit": k,
-            "filter": {"bundle_id": bundle_id, "model": embedding.model_name()},
-        }
-        # The server's score of a cosine is (1 + cosine) / 2.
-        score = {"$subtract": [{"$multiply": [{"$meta": "vectorSearchScore"}, 2]}, 1]}
-        shown = {**dict.fromkeys(SHOWN, 1), "score": score}
-        cursor = await self._chunks.aggregate([{"$vectorSearch": stage}, {"$project": shown}])
-        return [_shown(one, one["score"]) async for one in cursor]
+        wanted = {"bundle_id": bundle_id, "model": embedding.model_name()}
+        found = await self._index.nearest(vector, wanted, k, dict.fromkeys(SHOWN, 1))
+        return [_shown(one, one["score"]) for one in found]
 
     async def _exact(self, bundle_id: str, vector: Any, k: int) -> Found:
         vectors = await self._vectors(bundle_id)
         scores = dict(vectors.nearest(numbers(vector), k + SPARE))
         wanted = {"_id": {"$in": list(scores)}}
-        found = await self._chunks.find(wanted, dict.fromkeys(SHOWN, 1)).to_list()
+        found = await self._database[CHUNKS].find(wanted, dict.fromkeys(SHOWN, 1)).to_list()
         shown = [_shown(one, scores[one["_id"]]) for one in found]
         return sorted(shown, key=lambda one: (-one["score"], one["chunk_id"]))[:k]
 
@@ -174,7 +138,3 @@ def _shown(found: dict[str, Any], score: float | None = None) -> dict[str, Any]:
     chunk_id = found["_id"]
     rest = {name: found.get(name) for name in SHOWN if name != "_id"}
     return {"chunk_id": chunk_id, **rest, **({} if score is None else {"score": float(score)})}
-
-
-def _reason(error: OperationFailure) -> str:
-    return str(error).partition(", full error")[0][:120]
