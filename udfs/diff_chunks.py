@@ -1,13 +1,18 @@
-"""Documents cut into chunks in, what is to be changed in the store out: `diff_chunks`.
+"""Versions of documents in, what is to be changed in the store out: `diff_chunks`.
 
-    SELECT * FROM diff_chunks(input => TABLE chunked_documents PARTITION BY (bundle_id, url))
+    SELECT * FROM diff_chunks(
+      input => TABLE documents PARTITION BY (bundle_id, url),
+      max_tokens => 200, overlap_tokens => 30
+    )
 
 What is stored of a document is remembered in keyed state; where the state has nothing (a job that
-began anew), the store itself is asked. So an unchanged chunk is never embedded again. A status of
-`unchanged` has no chunks and means those that are stored, `removed` means none.
+began anew), the store itself is asked. So an unchanged chunk is never embedded again, and an
+unchanged document is not even cut. A status of `unchanged` has no content and means what is stored,
+`removed` means nothing.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from udfs.core.chunk_diff import (
@@ -22,6 +27,7 @@ from udfs.core.chunk_diff import (
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.types import Type, parse_type
 from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result
+from udfs.splitting import split
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -31,9 +37,10 @@ TAKES = {
     "url": "STRING",
     "status": "STRING",
     "title": "STRING",
+    "content": "STRING",
     "content_hash": "STRING",
-    "chunks": "ARRAY",
 }
+TOKENS_MAX = 254  # what the default model reads of a text, less the marks around it
 GIVES = {
     "document_id": "STRING",
     "model": "STRING",
@@ -56,21 +63,32 @@ class DiffChunks(KeyedFunction):
     memory_policy = MemoryPolicy(events=1, max_age_ms=FOR_EVER_MS)
     counters: ClassVar[tuple[str, ...]] = ("chunks_added", "chunks_kept", "chunks_removed")
 
+    def __init__(self, max_tokens: int, overlap_tokens: int) -> None:
+        self.max_tokens, self.overlap_tokens = max_tokens, overlap_tokens
+
     @classmethod
     def plan(
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "DiffChunks":
         """Check the call. Raises BadCall."""
-        unknown = sorted(set(arguments) - {"slots"})
+        unknown = sorted(set(arguments) - {"max_tokens", "overlap_tokens", "slots"})
         if unknown:
-            raise BadCall(unknown[0], f"diff_chunks has no option {unknown[0]}", "slots")
+            expected = "max_tokens, overlap_tokens, slots"
+            raise BadCall(unknown[0], f"diff_chunks has no option {unknown[0]}", expected)
+        most, overlap = arguments.get("max_tokens", 200), arguments.get("overlap_tokens", 30)
+        if type(most) is not int or not 10 <= most <= TOKENS_MAX:
+            expected = f"a number from 10 to {TOKENS_MAX}, which is all that the model reads"
+            raise BadCall("max_tokens", f"diff_chunks has max_tokens {most!r}", expected)
+        if type(overlap) is not int or not 0 <= overlap < most:
+            what = f"diff_chunks has overlap_tokens {overlap!r}"
+            raise BadCall("overlap_tokens", what, f"a number from 0 to {most - 1}")
         given = dict(columns)
         for name, kind in TAKES.items():
             found = given.get(name)
             if found is None or found.kind != kind:
                 what = f"the input of diff_chunks has {name} {found or 'nowhere'}"
                 raise BadCall("input", what, f"{name} {kind}")
-        return cls()
+        return cls(most, overlap)
 
     def output_columns(self) -> list[tuple[str, Type]]:
         return [(name, parse_type(declared)) for name, declared in GIVES.items()]
@@ -106,13 +124,18 @@ class DiffChunks(KeyedFunction):
         return Result(values, remember=difference.stored.to_json(), counts=counts)
 
     async def _difference(self, row: dict[str, Any], stored: Stored) -> Difference:
-        target = Stored(self._model, row["title"], row["content_hash"])
-        wanted = identified(row["bundle_id"], row["url"], row["chunks"] or [])
-        if row["status"] == "unchanged":
-            target = Stored(self._model, stored.title, stored.content_hash)
+        cut = f"{self.max_tokens}/{self.overlap_tokens}"
+        target = Stored(self._model, row["title"], row["content_hash"], cut)
+        if row["status"] == "removed":
+            wanted: dict[str, Any] = {}
+        elif row["status"] == "unchanged":
+            target = replace(stored, model=self._model, chunks={})
             wanted = await self._kept(row, stored)
-        elif row["status"] == "removed":
-            wanted = {}
+        elif row["content_hash"] and target == replace(stored, title=row["title"], chunks={}):
+            wanted = await self._kept(row, stored)
+        else:
+            chunks = split(row["content"] or "", self.max_tokens, self.overlap_tokens)
+            wanted = identified(row["bundle_id"], row["url"], [asdict(one) for one in chunks])
         return compare(wanted, target, stored)
 
     async def _kept(self, row: dict[str, Any], stored: Stored) -> dict[str, Any]:

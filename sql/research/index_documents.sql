@@ -4,20 +4,24 @@
 -- and documents; and stored_documents, one row per document, once a search finds all of its chunks.
 -- A chunk that cannot be embedded or stored becomes a dead letter.
 
-CREATE TEMPORARY VIEW chunked_documents AS                     -- perceive
+CREATE TEMPORARY VIEW documents_to_index AS                    -- perceive
 SELECT
   bundle_id,
   url,
   status,
   title,
+  content,
   content_hash,
-  chunk_text(content, 200, 30) AS chunks,
   headers
 FROM source_documents
 WHERE status IN ('document', 'unchanged', 'removed');
 
-CREATE TEMPORARY VIEW compared_documents AS                    -- decide: what is new?
-SELECT * FROM diff_chunks(input => TABLE chunked_documents PARTITION BY (bundle_id, url));
+CREATE TEMPORARY VIEW compared_documents AS                    -- decide: which chunks are new?
+SELECT * FROM diff_chunks(
+  input => TABLE documents_to_index PARTITION BY (bundle_id, url),
+  max_tokens => 200,
+  overlap_tokens => 30
+);
 
 CREATE TEMPORARY VIEW chunk_changes AS
 SELECT

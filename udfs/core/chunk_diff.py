@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 CHANGE_COLUMNS = {
@@ -28,11 +28,12 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class Stored:
     """What the store holds of a document: the place of each chunk by its id, as
-    [index, first character, behind the last]."""
+    [index, first character, behind the last]. `cut` is how the text was cut, where it is known."""
 
     model: str = ""
     title: str | None = None
     content_hash: str | None = None
+    cut: str = ""
     chunks: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def to_json(self) -> Row:
@@ -40,6 +41,7 @@ class Stored:
             "model": self.model,
             "title": self.title,
             "content_hash": self.content_hash,
+            "cut": self.cut,
             "chunks": {name: list(place) for name, place in self.chunks.items()},
         }
 
@@ -90,7 +92,7 @@ def compare(wanted: Mapping[str, Row], target: Stored, stored: Stored) -> Differ
     changes += [_change("removed", name, {}) for name in stored.chunks if name not in wanted]
     changes.append(_change("done", None, {}))
     places = {name: place(chunk) for name, chunk in wanted.items()}
-    return Difference(changes, Stored(target.model, target.title, target.content_hash, places))
+    return Difference(changes, replace(target, chunks=places))
 
 
 def place(chunk: Row) -> list[int]:

@@ -38,6 +38,7 @@ def chunks(text: str, split: Split, count: Count, chars_max: int) -> list[Chunk]
     return [
         Chunk(piece, start, start + len(piece), tokens, text_hash(piece))
         for (start, piece), tokens in zip(pieces, counts, strict=True)
+        if tokens  # else nothing that a model could read
     ]
 
 

@@ -110,8 +110,8 @@ def test_tools_mean_react() -> None:
         ("weight: {type: number}", "weight: {type: number, x-grounded: true}", "not allowed on"),
         (
             "memory: {",
-            "memory: {long_term: {}, ",
-            "memory.long_term: unknown key; allowed here: sho",
+            "memory: {episodic: {}, ",
+            "memory.episodic: unknown key; allowed here: sho",
         ),
         ("limits:", "planning: plan\nlimits:", "planning: should be 'direct' or 'react'"),
         ("limits:", "tools: [open]\nlimits:", "tools[0]: should be a dotted path"),
