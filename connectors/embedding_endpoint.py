@@ -92,7 +92,10 @@ class Endpoint:
             )
         except Exception as error:
             raise sorted_out(error) from None
-        by_place = {one.index: one.embedding for one in answer.data}
+        try:
+            by_place = {one.index: [float(n) for n in one.embedding] for one in answer.data}
+        except (AttributeError, TypeError, ValueError):
+            raise Retryable("model_unavailable", "answered what is no list of vectors") from None
         if sorted(by_place) != list(range(len(texts))):
             raise Retryable(
                 "model_unavailable", f"{len(by_place)} vectors came for {len(texts)} texts"
