@@ -1,18 +1,20 @@
 """The vectors of one bundle in, the nearest of them out: an exact search that notices changes.
 
 A matrix of float32, one row per chunk, made anew where a document was stored since the last look.
-Which those are, `documents.stored_at` says, the server's own clock. Writes that were under way at
-that look may have an earlier time, so a look goes back some seconds and compares what it finds.
+Which those are, `documents.stored_at` says, by the server's own clock. A write that was under way
+at that look may have an earlier time, so a look goes back ten seconds and compares what it finds.
 """
 
 import asyncio
 import datetime as dt
+import time
 from typing import Any
 
 from bson.binary import Binary
 from pymongo.asynchronous.database import AsyncDatabase
 
 OVERLAP = dt.timedelta(seconds=10)
+CLOCK_S = 2.0  # how long the server's time of a look serves the looks after it
 URLS_PER_READ = 500
 
 
@@ -31,7 +33,8 @@ class BundleVectors:
     def __init__(self, database: AsyncDatabase[dict[str, Any]], bundle_id: str, model: str) -> None:
         self._database, self._bundle_id, self._model = database, bundle_id, model
         self._stamps: dict[str, Any] = {}
-        self._latest: dt.datetime | None = None
+        self._since: dt.datetime | None = None
+        self._timed_at = -CLOCK_S
         self._blocks: dict[str, tuple[list[str], Any]] = {}
         self._ids: list[str] = []
         self._matrix: Any = None
@@ -54,17 +57,20 @@ class BundleVectors:
     async def refresh(self) -> None:
         """Read what was stored since the last time."""
         async with self._lock:
+            timed_at, now = time.monotonic(), None
+            if timed_at - self._timed_at >= CLOCK_S:
+                now = (await self._database.command("hello"))["localTime"]
             wanted: dict[str, Any] = {"bundle_id": self._bundle_id}
-            if self._latest:
-                wanted["stored_at"] = {"$gte": self._latest - OVERLAP}
+            if self._since:
+                wanted["stored_at"] = {"$gte": self._since}
             shown = {"url": 1, "stored_at": 1}
             found = await self._database["documents"].find(wanted, shown).to_list()
             changed = [one for one in found if self._stamps.get(one["_id"]) != one["stored_at"]]
-            if not changed:
-                return
-            await self._read([one["url"] for one in changed], everything=self._latest is None)
-            self._stamps.update({one["_id"]: one["stored_at"] for one in changed})
-            self._latest = max(one["stored_at"] for one in found)
+            if changed:
+                await self._read([one["url"] for one in changed], everything=not self._since)
+                self._stamps.update({one["_id"]: one["stored_at"] for one in changed})
+            if now is not None:
+                self._since, self._timed_at = now - OVERLAP, timed_at
 
     async def _read(self, urls: list[str], *, everything: bool) -> None:
         blocks: dict[str, tuple[list[str], list[Any]]] = {url: ([], []) for url in urls}
