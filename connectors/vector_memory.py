@@ -12,10 +12,11 @@ from typing import Any
 
 from bson.binary import Binary
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 
 OVERLAP = dt.timedelta(seconds=10)
 CLOCK_S = 2.0  # how long the server's time of a look serves the looks after it
-URLS_PER_READ = 500
+IDS_PER_READ = 500
 
 
 def numbers(stored: Any) -> Any:
@@ -59,31 +60,45 @@ class BundleVectors:
         async with self._lock:
             timed_at, now = time.monotonic(), None
             if timed_at - self._timed_at >= CLOCK_S:
-                now = (await self._database.command("hello"))["localTime"]
+                now = await self._server_time()
             wanted: dict[str, Any] = {"bundle_id": self._bundle_id}
             if self._since:
                 wanted["stored_at"] = {"$gte": self._since}
-            shown = {"url": 1, "stored_at": 1}
+            shown = {"stored_at": 1}
             found = await self._database["documents"].find(wanted, shown).to_list()
             changed = [one for one in found if self._stamps.get(one["_id"]) != one["stored_at"]]
             if changed:
-                await self._read([one["url"] for one in changed], everything=not self._since)
+                await self._read([one["_id"] for one in changed], everything=not self._since)
                 self._stamps.update({one["_id"]: one["stored_at"] for one in changed})
             if now is not None:
                 self._since, self._timed_at = now - OVERLAP, timed_at
 
-    async def _read(self, urls: list[str], *, everything: bool) -> None:
-        blocks: dict[str, tuple[list[str], list[Any]]] = {url: ([], []) for url in urls}
-        steps = [None] if everything else [*range(0, len(urls), URLS_PER_READ)]
-        for start in steps:
-            wanted: dict[str, Any] = {"bundle_id": self._bundle_id, "model": self._model}
-            if start is not None:
-                wanted["url"] = {"$in": urls[start : start + URLS_PER_READ]}
-            cursor = self._database["chunks"].find(wanted, {"url": 1, "embedding": 1})
-            async for one in cursor:
-                if one.get("embedding") and one["url"] in blocks:
-                    ids, rows = blocks[one["url"]]
-                    ids.append(one["_id"])
+    async def _server_time(self) -> dt.datetime:
+        """By a greeting: `hello`, or what older servers call it."""
+        try:
+            answer = await self._database.command("hello")
+        except OperationFailure:
+            answer = await self._database.command("isMaster")
+        at: dt.datetime = answer["localTime"]
+        return at
+
+    async def _read(self, documents: list[str], *, everything: bool) -> None:
+        """Read these documents' chunks anew. Each names its own, for that is its last write."""
+        owners: dict[str, str] = {}
+        for start in range(0, len(documents), IDS_PER_READ):
+            wanted: dict[str, Any] = {"_id": {"$in": documents[start : start + IDS_PER_READ]}}
+            async for one in self._database["documents"].find(wanted, {"chunk_ids": 1}):
+                owners.update(dict.fromkeys(one.get("chunk_ids") or (), one["_id"]))
+        blocks: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in documents}
+        ids = list(owners)
+        mine: dict[str, Any] = {"bundle_id": self._bundle_id, "model": self._model}
+        starts = [None] if everything else [*range(0, len(ids), IDS_PER_READ)]
+        for at in starts:
+            wanted = mine if at is None else {**mine, "_id": {"$in": ids[at : at + IDS_PER_READ]}}
+            async for one in self._database["chunks"].find(wanted, {"embedding": 1}):
+                if one.get("embedding") and one["_id"] in owners:
+                    names, rows = blocks[owners[one["_id"]]]
+                    names.append(one["_id"])
                     rows.append(numbers(one["embedding"]))
         self._blocks.update(blocks)
         self._join()
@@ -92,12 +107,12 @@ class BundleVectors:
         """One matrix of all blocks, and the blocks as views into it."""
         import numpy
 
-        full = {url: block for url, block in self._blocks.items() if block[0]}
-        self._ids = [name for ids, _ in full.values() for name in ids]
+        full = {name: block for name, block in self._blocks.items() if block[0]}
+        self._ids = [one for ids, _ in full.values() for one in ids]
         parts = [numpy.asarray(rows, numpy.float32) for _, rows in full.values()]
         self._matrix = numpy.concatenate(parts) if parts else None
         start = 0
-        for url, (ids, _) in full.items():
+        for name, (ids, _) in full.items():
             assert self._matrix is not None
-            self._blocks[url] = ids, self._matrix[start : start + len(ids)]
+            self._blocks[name] = ids, self._matrix[start : start + len(ids)]
             start += len(ids)

@@ -1,7 +1,7 @@
 """A question in, the chunks of a bundle that are nearest to it out.
 
     chunks     {_id, bundle_id, url, title, text, chunk_index, start_char, …, model, embedding}
-    documents  {_id, bundle_id, url, title, content_hash, chunk_count, model, stored_at}
+    documents  {_id, bundle_id, url, title, content_hash, chunk_count, chunk_ids, model, stored_at}
 
 Where the server has `$vectorSearch` and the index that `init_store` makes, it is used (see
 `connectors.vector_index`). Elsewhere the search is exact: the vectors of a bundle stand in memory
@@ -38,28 +38,39 @@ async def search(bundle_id: str, query: str, k: int = 8) -> Found:
 
 async def chunk(bundle_id: str, chunk_id: str) -> dict[str, Any] | None:
     """One chunk of a bundle."""
-    chunks = shared_database()[CHUNKS]
     wanted = {"_id": chunk_id, "bundle_id": bundle_id}
-    found = await until_available(
-        "read a chunk", lambda: chunks.find_one(wanted, dict.fromkeys(SHOWN, 1))
-    )
-    return _shown(found) if found else None
+    found = await _read_chunks(wanted, dict.fromkeys(SHOWN, 1))
+    return _shown(found[0]) if found else None
 
 
-async def document(bundle_id: str, url: str) -> dict[str, Any]:
+async def document(document_id: str) -> dict[str, Any]:
     """What is known of a document; nothing where it was never stored."""
     documents = shared_database()[DOCUMENTS]
-    wanted = {"bundle_id": bundle_id, "url": url}
+    wanted = {"_id": document_id}
     return await until_available("read a document", lambda: documents.find_one(wanted)) or {}
 
 
-async def chunks_of(bundle_id: str, url: str) -> Found:
-    """All chunks of a document, without their vectors, in order."""
-    chunks = shared_database()[CHUNKS]
-    wanted = {"bundle_id": bundle_id, "url": url}
+async def chunks(ids: list[str]) -> Found:
+    """These chunks, as far as they are there, without their vectors."""
+    return await _read_chunks({"_id": {"$in": ids}}, {"embedding": 0})
+
+
+async def vectors(ids: list[str], model: str) -> dict[str, list[float]]:
+    """The vectors that this model made of these chunks, as far as they are there."""
+    shown = {"embedding": 1, "model": 1}
+    found = await _read_chunks({"_id": {"$in": ids}}, shown)
+    return {
+        one["_id"]: [float(number) for number in numbers(one["embedding"])]
+        for one in found
+        if one.get("model") == model and one.get("embedding")
+    }
+
+
+async def _read_chunks(wanted: dict[str, Any], shown: dict[str, int]) -> Found:
+    collection = shared_database()[CHUNKS]
 
     async def read() -> Found:
-        return await chunks.find(wanted, {"embedding": 0}).sort("chunk_index").to_list()
+        return await collection.find(wanted, shown).to_list()
 
     return await until_available("read chunks", read)
 
@@ -113,8 +124,8 @@ class Store:
         return [_shown(one, one["score"]) for one in found]
 
     async def _exact(self, bundle_id: str, vector: Any, k: int) -> Found:
-        vectors = await self._vectors(bundle_id)
-        scores = dict(vectors.nearest(numbers(vector), k + SPARE))
+        bundle = await self._vectors(bundle_id)
+        scores = dict(bundle.nearest(numbers(vector), k + SPARE))
         wanted = {"_id": {"$in": list(scores)}}
         found = await self._database[CHUNKS].find(wanted, dict.fromkeys(SHOWN, 1)).to_list()
         shown = [_shown(one, scores[one["_id"]]) for one in found]
@@ -123,12 +134,12 @@ class Store:
     async def _vectors(self, bundle_id: str) -> BundleVectors:
         """The bundle's vectors as the store has them now."""
         key = bundle_id, embedding.model_name()
-        vectors = self._bundles.pop(key, None) or BundleVectors(self._database, *key)
-        self._bundles[key] = vectors  # the last used stands last
-        await vectors.refresh()
+        bundle = self._bundles.pop(key, None) or BundleVectors(self._database, *key)
+        self._bundles[key] = bundle  # the last used stands last
+        await bundle.refresh()
         while len(self._bundles) > 1 and self._size() > MEMORY_BYTES_MAX:
             del self._bundles[next(iter(self._bundles))]
-        return vectors
+        return bundle
 
     def _size(self) -> int:
         return sum(one.size_bytes for one in self._bundles.values())

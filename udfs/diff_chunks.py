@@ -5,10 +5,11 @@
       max_tokens => 200, overlap_tokens => 30
     )
 
-What is stored of a document is remembered in keyed state; where the state has nothing (a job that
-began anew), the store itself is asked. So an unchanged chunk is never embedded again, and an
-unchanged document is not even cut. A status of `unchanged` has no content and means what is stored,
-`removed` means nothing.
+What is stored of a document is remembered in keyed state, so an unchanged chunk is never embedded
+again, and an unchanged document is not even cut. The store may know more than the state: after a
+crash, what was stored since the checkpoint; for a job that began anew, all. Such chunks are written
+again, for nobody knows whether their events were sent, but with the vectors that the store has. A
+status of `unchanged` has no content and means what is stored, `removed` means nothing.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,6 @@ from udfs.core.chunk_diff import (
     compare,
     document_id,
     identified,
-    place,
 )
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.types import Type, parse_type
@@ -102,12 +102,14 @@ class DiffChunks(KeyedFunction):
         row = entry.row
         if not row["bundle_id"] or not row["url"]:
             return Result(reason="no_document", message="bundle_id and url must not be empty")
-        stored = Stored(**memory[-1]) if memory else await self._of_store(row)
+        name = document_id(row["bundle_id"], row["url"])
+        stored = Stored(**memory[-1]) if memory else await self._of_store(name)
         difference = await self._difference(row, stored)
+        await self._add_vectors(difference.changes)
         added, removed = difference.count("added"), difference.count("removed")
         whole = len(difference.stored.chunks)
         values = {
-            "document_id": document_id(row["bundle_id"], row["url"]),
+            "document_id": name,
             "model": self._model,
             "is_changed": difference.is_changed
             or (difference.stored.content_hash != stored.content_hash),
@@ -130,38 +132,40 @@ class DiffChunks(KeyedFunction):
             wanted: dict[str, Any] = {}
         elif row["status"] == "unchanged":
             target = replace(stored, model=self._model, chunks={})
-            wanted = await self._kept(row, stored)
+            wanted = await self._kept(stored)
         elif row["content_hash"] and target == replace(stored, title=row["title"], chunks={}):
-            wanted = await self._kept(row, stored)
+            wanted = await self._kept(stored)
         else:
             chunks = split(row["content"] or "", self.max_tokens, self.overlap_tokens)
             wanted = identified(row["bundle_id"], row["url"], [asdict(one) for one in chunks])
         return compare(wanted, target, stored)
 
-    async def _kept(self, row: dict[str, Any], stored: Stored) -> dict[str, Any]:
+    async def _kept(self, stored: Stored) -> dict[str, Any]:
         """The chunks that are stored; with their texts only where they must be embedded again."""
+        from connectors import vectors
+
         if stored.model != self._model:
-            return {one["chunk_id"]: one for one in await self._chunks(row)}
+            found = await vectors.chunks(list(stored.chunks))
+            return {one["_id"]: one for one in found}
         names = ("chunk_index", "start_char", "end_char")
         return {
             name: dict(zip(names, at, strict=True), text=None) for name, at in stored.chunks.items()
         }
 
-    async def _of_store(self, row: dict[str, Any]) -> Stored:
+    async def _of_store(self, name: str) -> Stored:
+        """What the store says of a document. Of no known model, so that all is written again."""
         from connectors import vectors
 
-        document = await vectors.document(row["bundle_id"], row["url"])
-        found = await self._chunks(row)
-        models = {one.get("model") for one in found} or {self._model}
-        chunks = {one["chunk_id"]: place(one) for one in found}
-        return Stored(
-            model=str(models.pop()) if len(models) == 1 else "",
-            title=document.get("title"),
-            content_hash=document.get("content_hash"),
-            chunks=chunks,
-        )
+        found = await vectors.document(name)
+        ids = found.get("chunk_ids") or []
+        title, content_hash = found.get("title"), found.get("content_hash")
+        return Stored(title=title, content_hash=content_hash, chunks=dict.fromkeys(ids, ()))
 
-    async def _chunks(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _add_vectors(self, changes: list[dict[str, Any]]) -> None:
+        """Give chunks that are to be added the vectors that the store has of them."""
         from connectors import vectors
 
-        return await vectors.chunks_of(row["bundle_id"], row["url"])
+        added = {one["chunk_id"]: one for one in changes if one["change"] == "added"}
+        if added:
+            for name, vector in (await vectors.vectors(list(added), self._model)).items():
+                added[name]["embedding"] = vector

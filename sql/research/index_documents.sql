@@ -43,10 +43,13 @@ SELECT
   c.end_char,
   c.token_count,
   c.chunk_hash,
+  c.embedding AS known_embedding,
+  c.chunk_ids,
   headers
 FROM compared_documents
 CROSS JOIN UNNEST(changes) AS c (
-  change, chunk_id, chunk_index, text, start_char, end_char, token_count, chunk_hash
+  change, chunk_id, chunk_index, text, start_char, end_char, token_count, chunk_hash, embedding,
+  chunk_ids
 );
 
 CREATE TEMPORARY VIEW embedded_chunks AS                       -- act: embed what is new
@@ -69,7 +72,11 @@ SELECT
   end_char,
   token_count,
   chunk_hash,
-  AI_EMBEDDING(text) AS embedding,
+  chunk_ids,
+  COALESCE(
+    known_embedding,
+    AI_EMBEDDING(CASE WHEN known_embedding IS NULL THEN text END)
+  ) AS embedding,
   headers
 FROM chunk_changes;
 
@@ -93,6 +100,7 @@ SELECT
   end_char,
   token_count,
   chunk_hash,
+  chunk_ids,
   embedding,
   STORE_ROW(
     'chunks', chunk_id, bundle_id, url, title, chunk_index, text, start_char, end_char,
@@ -112,7 +120,7 @@ SELECT
   removed_count,
   STORE_ROW(
     'documents', CASE WHEN is_changed THEN document_id END, bundle_id, url, title, content_hash,
-    chunk_count, model
+    chunk_count, chunk_ids, model
   ) AS refused,
   child_headers(headers, 'stored_documents', 0) AS headers
 FROM stored_chunks

@@ -169,6 +169,7 @@ CREATE TABLE documents (
   title STRING,
   content_hash STRING,
   chunk_count INT,
+  chunk_ids ARRAY<STRING>,
   model STRING,
   stored_at TIMESTAMP_LTZ(3),
   PRIMARY KEY (document_id) NOT ENFORCED

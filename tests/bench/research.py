@@ -197,7 +197,8 @@ def _searched() -> Section:
             rows = [_chunk(bundle, start + n, vector) for n, vector in enumerate(unit)]
             database["chunks"].insert_many(rows, ordered=False)
         for url in range(VECTORS // 100):
-            document = {"_id": f"{bundle}-{url}", "bundle_id": bundle, "url": f"u{url}"}
+            ids = [f"{bundle}-{n}" for n in range(url, VECTORS, VECTORS // 100)]
+            document = {"_id": f"{bundle}-{url}", "bundle_id": bundle, "chunk_ids": ids}
             stamp = {"$set": document, "$currentDate": {"stored_at": True}}
             database["documents"].update_one({"_id": document["_id"]}, stamp, upsert=True)
     ground.say(f"{VECTORS} vectors are stored")

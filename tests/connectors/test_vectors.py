@@ -44,7 +44,9 @@ def put(database: Any, bundle: str, url: str, texts: list[str], **other: Any) ->
         place = {"chunk_index": index, "start_char": 0, "end_char": len(text), "text": text}
         numbers = {"model": model_name(), "embedding": [float(number) for number in vector]}
         database["chunks"].insert_one({**row, **place, **numbers, **other})
-    document = {"$set": {"bundle_id": bundle, "url": url}, "$currentDate": {"stored_at": True}}
+    ids = [f"{bundle}/{url}/{text}" for text in texts]
+    fields = {"bundle_id": bundle, "url": url, "chunk_ids": ids}
+    document = {"$set": fields, "$currentDate": {"stored_at": True}}
     database["documents"].update_one({"_id": f"{bundle}/{url}"}, document, upsert=True)
 
 

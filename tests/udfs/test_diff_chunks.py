@@ -9,6 +9,7 @@ import pytest
 
 from connectors.embedding import model_name
 from connectors.mongodb import client, close_shared
+from udfs.core.chunk_diff import document_id
 from udfs.core.slot import Entry
 from udfs.core.types import Type
 from udfs.diff_chunks import TAKES, DiffChunks
@@ -49,14 +50,21 @@ def kinds(result: Result) -> list[str]:
     return [change["change"] for change in result.values["changes"]]
 
 
-def store(database: Any, result: Result, **other: Any) -> None:
-    """What the job writes of a result."""
+def store(database: Any, result: Result) -> None:
+    """What the job writes of a result; the vectors say whose they are."""
     assert result.values is not None
-    for change in result.values["changes"][:-1]:
-        row = {"bundle_id": "b", "url": "u", "title": "T", "model": model_name(), **change, **other}
+    for number, change in enumerate(result.values["changes"][:-1]):
+        row = {"model": model_name(), **change, "embedding": [float(number), 0.5]}
         database["chunks"].replace_one({"_id": change["chunk_id"]}, row, upsert=True)
-    document = {"bundle_id": "b", "url": "u", "title": "T", "content_hash": "1"}
-    database["documents"].replace_one({"_id": "d"}, document, upsert=True)
+    ids = result.values["changes"][-1]["chunk_ids"]
+    name = document_id("b", "u")
+    document = {"title": "T", "content_hash": "1", "chunk_ids": ids}
+    database["documents"].replace_one({"_id": name}, document, upsert=True)
+
+
+def vectors(result: Result) -> list[Any]:
+    assert result.values is not None
+    return [one["embedding"] for one in result.values["changes"] if one["change"] == "added"]
 
 
 def test_the_same_content_is_not_even_cut(database: Any) -> None:
@@ -88,14 +96,25 @@ def test_a_document_that_is_gone_loses_all_of_its_chunks(database: Any) -> None:
     assert kinds(back) == kinds(first)
 
 
-def test_a_job_that_began_anew_asks_the_store_and_embeds_nothing_again(database: Any) -> None:
-    store(database, ran({"content": TEXT, "content_hash": "1"}, None))
-    again = ran({"content": TEXT, "content_hash": "1"}, None)
-    assert kinds(again) == ["done"] and again.values and not again.values["is_changed"]
+def test_a_job_that_began_anew_writes_all_again_and_embeds_nothing(database: Any) -> None:
+    first = ran({"content": TEXT, "content_hash": "1"}, None)
+    assert set(map(type, vectors(first))) == {type(None)}
+    store(database, first)
+    for row in ({"content": TEXT, "content_hash": "1"}, {"status": "unchanged"}):
+        again = ran(row, None)
+        assert kinds(again) == kinds(first)
+        assert vectors(again) == [[float(number), 0.5] for number in range(len(vectors(first)))]
     removed = ran({"status": "removed"}, None)
-    assert removed.values and removed.values["removed_count"] == database["chunks"].count_documents(
-        {}
-    )
+    assert removed.values and removed.values["removed_count"] == len(vectors(first))
+
+
+def test_what_was_stored_before_a_crash_is_written_again_with_its_vector(database: Any) -> None:
+    """The state is that of the checkpoint, the store is further; events may have been lost."""
+    before = ran({"content": "", "content_hash": "0"}, None)
+    first = ran({"content": TEXT, "content_hash": "1"}, before.remember)
+    store(database, first)
+    again = ran({"content": TEXT, "content_hash": "1"}, before.remember)
+    assert kinds(again) == kinds(first) and None not in vectors(again)
 
 
 def test_another_model_embeds_what_is_stored_even_without_content(
@@ -107,16 +126,16 @@ def test_another_model_embeds_what_is_stored_even_without_content(
     for memory in (first.remember, None):
         again = ran({"status": "unchanged"}, memory)
         assert again.values and again.values["model"] == "openai:another"
-        assert kinds(again) == kinds(first)
-        added = [change["text"] for change in again.values["changes"]]
-        assert added == [change["text"] for change in (first.values or {})["changes"]]
+        assert kinds(again) == kinds(first) and set(map(type, vectors(again))) == {type(None)}
+        texts = {change["text"] for change in again.values["changes"]}
+        assert texts == {change["text"] for change in (first.values or {})["changes"]}
 
 
-def test_a_store_of_two_models_is_embedded_anew(database: Any) -> None:
+def test_vectors_of_another_model_are_not_taken(database: Any) -> None:
     first = ran({"content": TEXT, "content_hash": "1"}, None)
     store(database, first)
     database["chunks"].update_one({}, {"$set": {"model": "another"}})
-    assert kinds(ran({"content": TEXT, "content_hash": "1"}, None)) == kinds(first)
+    assert vectors(ran({"content": TEXT, "content_hash": "1"}, None)).count(None) == 1
 
 
 def test_an_empty_page_has_no_chunks_and_is_done(database: Any) -> None:

@@ -77,7 +77,7 @@ def test_what_can_never_be_stored_says_why_and_holds_up_nothing(rows: Any) -> No
 
 
 def test_the_server_says_when_a_row_was_written(rows: Any) -> None:
-    before = rows.database.command("hello")["localTime"]
+    before = rows.database.command("isMaster")["localTime"]
     store({"id": "a", "place": 1}, current_date="text")
     assert rows.find_one()["text"] >= before
 

@@ -21,6 +21,8 @@ CHANGE_COLUMNS = {
     "end_char": "INT",
     "token_count": "INT",
     "chunk_hash": "STRING",
+    "embedding": "ARRAY<FLOAT>",
+    "chunk_ids": "ARRAY<STRING>",
 }
 Row = dict[str, Any]
 
@@ -79,7 +81,7 @@ def identified(bundle_id: str, url: str, chunks: Sequence[Row]) -> dict[str, Row
 
 def compare(wanted: Mapping[str, Row], target: Stored, stored: Stored) -> Difference:
     """How the store comes from `stored` to the chunks that are `wanted`. `target` names their
-    model, title and content. The last change is `done`, and says nothing but that."""
+    model, title and content. The last change is `done`: it names all chunks of the document."""
     same_model = stored.model == target.model
     known = stored.chunks if same_model else {}
     renamed = same_model and stored.title != target.title
@@ -90,7 +92,7 @@ def compare(wanted: Mapping[str, Row], target: Stored, stored: Stored) -> Differ
         elif renamed or list(known[name]) != place(chunk):
             changes.append(_change("moved", name, {**chunk, "text": None}))
     changes += [_change("removed", name, {}) for name in stored.chunks if name not in wanted]
-    changes.append(_change("done", None, {}))
+    changes.append(_change("done", None, {"chunk_ids": list(wanted)}))
     places = {name: place(chunk) for name, chunk in wanted.items()}
     return Difference(changes, replace(target, chunks=places))
 

@@ -43,6 +43,7 @@ def test_a_new_document_adds_all_of_its_chunks_and_says_when_it_is_done() -> Non
     assert [change["text"] for change in found.changes] == ["one", "two", None]
     assert all(set(change) == set(CHANGE_COLUMNS) for change in found.changes)
     assert found.changes[-1]["chunk_id"] is None and found.is_changed
+    assert found.changes[-1]["chunk_ids"] == list(found.stored.chunks)
 
 
 def test_the_same_again_changes_nothing() -> None:
