@@ -13,6 +13,8 @@ from connectors.embedding import EmbeddingError, batches, embed
 from connectors.embedding_endpoint import Endpoint
 from deploy.offline_model import OfflineModel
 
+# The first numbers that sentence-transformers 6.2 gives SENTENCE, with the same weights.
+THEIRS = [0.03702, 0.03726, 0.00366, -0.01281, 0.07465, -0.00141]
 SENTENCE = "A checkpoint is a picture of all state at one moment."
 
 
@@ -23,6 +25,10 @@ def test_vectors_have_length_one_and_stand_in_the_order_of_their_texts() -> None
     assert numpy.allclose(numpy.linalg.norm(found, axis=1), 1, atol=1e-5)
     for text, vector in zip(texts, found, strict=True):
         assert numpy.allclose(embed([text])[0], vector, atol=1e-5)
+
+
+def test_the_vectors_are_those_of_sentence_transformers() -> None:
+    assert numpy.allclose(embed([SENTENCE])[0][: len(THEIRS)], THEIRS, atol=2e-5)
 
 
 def test_what_means_the_same_is_near() -> None:
