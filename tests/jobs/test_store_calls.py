@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import ScriptError
+from jobs.mongodb_sinks import insert
 from jobs.splitter import split
 from jobs.store_calls import replaced
 from jobs.tables import TableFacts
@@ -62,3 +63,10 @@ def test_a_wrong_call_is_told_with_its_line(text: str, options: dict[str, str], 
     with pytest.raises(ScriptError, match=told) as error:
         call(text, **options)
     assert "a.sql:2" in str(error.value) or "a.sql:1" in str(error.value)
+
+
+def test_an_insert_which_replaces_whole_documents_is_refused_for_a_table_that_is_merged() -> None:
+    statement = split("INSERT INTO rows SELECT a, b FROM t;", "a.sql")[0]
+    with pytest.raises(ScriptError, match="INSERT replaces whole documents") as error:
+        insert(None, facts()["rows"], statement, set(), "job")  # type: ignore[arg-type]
+    assert "STORE_ROW('rows', …)" in str(error.value)
