@@ -33,6 +33,8 @@ async def search(bundle_id: str, query: str, k: int = 8) -> Found:
     """The `k` chunks of a bundle that are nearest to the query, best first, each with `score`, the
     cosine. Raises EmbeddingError."""
     vector = (await asyncio.to_thread(embedding.embed, [query]))[0]
+    if vector[0] != vector[0]:  # nan: the model does not take it
+        return []
     return await _store().nearest(bundle_id, vector, k)
 
 
