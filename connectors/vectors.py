@@ -53,8 +53,10 @@ async def document(document_id: str) -> dict[str, Any]:
 
 
 async def chunks(ids: list[str]) -> Found:
-    """These chunks, as far as they are there, without their vectors."""
-    return await _read_chunks({"_id": {"$in": ids}}, {"embedding": 0})
+    """These chunks, as far as they are there, without their vectors, in the order of the ids."""
+    found = await _read_chunks({"_id": {"$in": ids}}, {"embedding": 0})
+    by_id = {one["_id"]: one for one in found}
+    return [by_id[name] for name in ids if name in by_id]
 
 
 async def vectors(ids: list[str], model: str) -> dict[str, list[float]]:
