@@ -68,7 +68,7 @@ class BundleVectors:
             found = await self._database["documents"].find(wanted, shown).to_list()
             changed = [one for one in found if self._stamps.get(one["_id"]) != one["stored_at"]]
             if changed:
-                await self._read([one["_id"] for one in changed], everything=not self._since)
+                await self._read([one["_id"] for one in changed])
                 self._stamps.update({one["_id"]: one["stored_at"] for one in changed})
             if now is not None:
                 self._since, self._timed_at = now - OVERLAP, timed_at
@@ -82,8 +82,9 @@ class BundleVectors:
         at: dt.datetime = answer["localTime"]
         return at
 
-    async def _read(self, documents: list[str], *, everything: bool) -> None:
-        """Read these documents' chunks anew. Each names its own, for that is its last write."""
+    async def _read(self, documents: list[str]) -> None:
+        """Read these documents' chunks anew, by the ids that each names in its own last write: the
+        local server has no index but that of `_id`."""
         owners: dict[str, str] = {}
         for start in range(0, len(documents), IDS_PER_READ):
             wanted: dict[str, Any] = {"_id": {"$in": documents[start : start + IDS_PER_READ]}}
@@ -92,9 +93,8 @@ class BundleVectors:
         blocks: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in documents}
         ids = list(owners)
         mine: dict[str, Any] = {"bundle_id": self._bundle_id, "model": self._model}
-        starts = [None] if everything else [*range(0, len(ids), IDS_PER_READ)]
-        for at in starts:
-            wanted = mine if at is None else {**mine, "_id": {"$in": ids[at : at + IDS_PER_READ]}}
+        for at in range(0, len(ids), IDS_PER_READ):
+            wanted = {**mine, "_id": {"$in": ids[at : at + IDS_PER_READ]}}
             async for one in self._database["chunks"].find(wanted, {"embedding": 1}):
                 if one.get("embedding") and one["_id"] in owners:
                     names, rows = blocks[owners[one["_id"]]]
