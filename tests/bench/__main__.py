@@ -16,7 +16,8 @@ MEASURES: dict[str, Callable[[int], list[figures.Section]]] = {
     "recovery": recovery.measure,
     "agent": agent.measure,
     "demo": demo.measure,
-    "research": research.measure,
+    "index": research.index,
+    "search": research.search,
 }
 
 
