@@ -44,8 +44,7 @@ INDEX_NOTES = """The loop embeds and does nothing else; Tidemill's time is from 
 on its topic to the last event that says a document can be found: it reads, cuts, compares, embeds,
 writes the topic of chunks and the store. It is ahead because its batches are small enough for the
 processor's cache, one on each core, padded to texts of like length; the weights and the precision
-are the same, so the vectors are. Nothing is quantised: eight bits are faster still, and find 94 of
-100 of the same chunks."""
+are the same, so the vectors are. Nothing is quantised."""
 SEARCH_NOTES = """Exact: every vector of the bundle is compared. It includes the look whether
 anything was stored since, and reading the ten texts; with a question, embedding it too. The first
 search of a bundle reads all of its vectors."""
