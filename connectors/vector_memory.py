@@ -83,8 +83,8 @@ class BundleVectors:
         return at
 
     async def _read(self, documents: list[str]) -> None:
-        """Read these documents' chunks anew, by the ids that each names in its own last write: the
-        local server has no index but that of `_id`."""
+        """Read these documents' chunks anew, by the ids that each names in its own last write, and
+        by nothing else: the local server has no other index, and scans for what it has none for."""
         owners: dict[str, str] = {}
         for start in range(0, len(documents), IDS_PER_READ):
             wanted: dict[str, Any] = {"_id": {"$in": documents[start : start + IDS_PER_READ]}}
@@ -92,11 +92,11 @@ class BundleVectors:
                 owners.update(dict.fromkeys(one.get("chunk_ids") or (), one["_id"]))
         blocks: dict[str, tuple[list[str], list[Any]]] = {name: ([], []) for name in documents}
         ids = list(owners)
-        mine: dict[str, Any] = {"bundle_id": self._bundle_id, "model": self._model}
         for at in range(0, len(ids), IDS_PER_READ):
-            wanted = {**mine, "_id": {"$in": ids[at : at + IDS_PER_READ]}}
-            async for one in self._database["chunks"].find(wanted, {"embedding": 1}):
-                if one.get("embedding") and one["_id"] in owners:
+            wanted = {"_id": {"$in": ids[at : at + IDS_PER_READ]}}
+            shown = {"embedding": 1, "model": 1}
+            async for one in self._database["chunks"].find(wanted, shown):
+                if one.get("embedding") and one.get("model") == self._model:
                     names, rows = blocks[owners[one["_id"]]]
                     names.append(one["_id"])
                     rows.append(numbers(one["embedding"]))
