@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_model: str = Field("gpt-4o-mini", validation_alias="OPENAI_MODEL")
+    embedding_model: str = Field("all-MiniLM-L6-v2", validation_alias="TIDEMILL_EMBEDDING_MODEL")
     smtp_url: SecretStr | None = Field(None, validation_alias="SMTP_URL")
     mail_from: str = Field("agents@tidemill.example", validation_alias="TIDEMILL_MAIL_FROM")
     flink_rest_url: str | None = Field(None, validation_alias="FLINK_REST_URL")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import controls, failpoints, run
+from tests.chaos import controls, failpoints, run, store
 from tests.chaos.variants import RUNNING
 from tests.conftest import isolate
 
@@ -29,6 +29,12 @@ def test_every_lead_ends_once_and_no_mail_is_sent_twice_whatever_is_killed() -> 
     assert outcome.breaches == {}
     assert outcome.verdict.fates["mailed"] > 40
     assert outcome.verdict.fates["dead"] < 12
+
+
+def test_the_store_has_each_chunk_of_the_last_versions_and_no_other_whatever_is_killed() -> None:
+    outcome = store.run(50, len(store.VICTIMS), seed=7, report=print)
+    assert {blow.victim for blow in outcome.blows} == set(store.VICTIMS)
+    assert outcome.wrong == {} and outcome.chunks > 100
 
 
 def test_a_process_killed_at_any_point_of_a_mails_way_sends_nothing_twice() -> None:

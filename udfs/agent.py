@@ -98,6 +98,11 @@ class RunAgent(KeyedFunction):
         self._tools = resolve_tools(self.definition)
         self._model, self._journal = model_and_journal()
         self._trace_content = settings().trace_content
+        self._long_term = None
+        if self.definition.long_term:
+            from udfs.long_term import LongTerm
+
+            self._long_term = LongTerm(self.definition.agent, self.definition.long_term)
 
     async def close(self) -> None:
         await self._journal.aclose()
@@ -105,6 +110,9 @@ class RunAgent(KeyedFunction):
 
     async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
         row = {name: value for name, value in entry.row.items() if name not in self.times}
+        event_id = events.text(entry.headers, "ce_id") or ""
+        if self._long_term:
+            memory = [*await self._long_term.recall(event_id, entry.key, row), *memory]
         outcome = await agent_loop.run(
             self.definition,
             request(entry.headers, entry.key, row, memory, self.step),
@@ -113,6 +121,8 @@ class RunAgent(KeyedFunction):
             self._tools,
             trace_content=self._trace_content,
         )
+        if self._long_term:
+            await self._long_term.write_back(event_id, entry.key, row, outcome)
         counts = _counts(outcome)
         if outcome.failure:
             reason, message = outcome.failure.reason, outcome.failure.message

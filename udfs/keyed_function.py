@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from udfs.core.decode import MAX_VALUE_BYTES
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.spans import Span
 from udfs.core.types import Type
@@ -47,6 +48,7 @@ class KeyedFunction(ABC):
     memory_policy: MemoryPolicy | None = None
     finish_s: float = 0.0
     counters: ClassVar[Sequence[str]] = ()
+    row_bytes_max: ClassVar[int] = MAX_VALUE_BYTES  # of what a topic takes as one record
 
     @abstractmethod
     def output_columns(self) -> Columns:

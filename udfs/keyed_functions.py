@@ -4,6 +4,7 @@ A plan takes the call's literal arguments, the input's columns and the team; it 
 """
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, Protocol
 
 from udfs.core.definition import AgentDefinition
@@ -21,28 +22,19 @@ class Definitions(Protocol):
 Plan = Callable[[Mapping[str, Any], Columns, Definitions], KeyedFunction]
 
 
-def _run_agent(arguments: Mapping[str, Any], columns: Columns, team: Definitions) -> KeyedFunction:
-    from udfs.agent import RunAgent
+def _planned_by(module: str, name: str) -> Plan:
+    """Of a class that is imported when it is called for, with what it needs."""
 
-    return RunAgent.plan(arguments, columns, team)
+    def plan(arguments: Mapping[str, Any], columns: Columns, team: Definitions) -> KeyedFunction:
+        planned: KeyedFunction = getattr(import_module(module), name).plan(arguments, columns, team)
+        return planned
 
-
-def _send_email(arguments: Mapping[str, Any], columns: Columns, team: Definitions) -> KeyedFunction:
-    from udfs.email import SendEmail
-
-    return SendEmail.plan(arguments, columns, team)
-
-
-def _ingest_source(
-    arguments: Mapping[str, Any], columns: Columns, team: Definitions
-) -> KeyedFunction:
-    from udfs.ingest import IngestSource
-
-    return IngestSource.plan(arguments, columns, team)
+    return plan
 
 
 KEYED_FUNCTIONS: dict[str, Plan] = {
-    "run_agent": _run_agent,
-    "send_email": _send_email,
-    "ingest_source": _ingest_source,
+    "diff_chunks": _planned_by("udfs.diff_chunks", "DiffChunks"),
+    "ingest_source": _planned_by("udfs.ingest", "IngestSource"),
+    "run_agent": _planned_by("udfs.agent", "RunAgent"),
+    "send_email": _planned_by("udfs.email", "SendEmail"),
 }

@@ -160,3 +160,43 @@ CREATE TABLE research_briefs (
   headers MAP<STRING, BYTES> METADATA
 ) WITH ('topic' = 'research_briefs')
 LIKE kafka_topic;
+
+-- The store that a search looks into: the chunks of all documents as they now read. A row of
+-- nothing but its key removes a chunk; one without text moves it.
+CREATE TABLE chunks (
+  chunk_id STRING,
+  bundle_id STRING,
+  url STRING,
+  title STRING,
+  chunk_index INT,
+  text STRING,
+  start_char INT,
+  end_char INT,
+  token_count INT,
+  chunk_hash STRING,
+  model STRING,
+  embedding ARRAY<FLOAT>,
+  PRIMARY KEY (chunk_id) NOT ENFORCED
+) WITH (
+  'connector' = 'mongodb',
+  'collection' = 'chunks',
+  'sink.delete-when-null' = 'chunk_index'
+);
+
+-- The documents of the store, each written after its chunks; a search notices changes by stored_at.
+CREATE TABLE documents (
+  document_id STRING,
+  bundle_id STRING,
+  url STRING,
+  title STRING,
+  content_hash STRING,
+  chunk_count INT,
+  chunk_ids ARRAY<STRING>,
+  model STRING,
+  stored_at TIMESTAMP_LTZ(3),
+  PRIMARY KEY (document_id) NOT ENFORCED
+) WITH (
+  'connector' = 'mongodb',
+  'collection' = 'documents',
+  'sink.current-date' = 'stored_at'
+);

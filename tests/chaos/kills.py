@@ -49,6 +49,8 @@ class Blow:
 def strike(world: World, victim: str, how: str, leads_in_flight: int, rng: random.Random) -> Blow:
     """Hit one process of this kind. Raises NotProven."""
     found = processes(world, victim)
+    if victim == "TaskManager":
+        found = [one for one in found if _works(one)] or found
     if not found:
         raise NotProven(f"no {victim} runs")
     process = rng.choice(found)
@@ -92,6 +94,15 @@ def processes(world: World, victim: str) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _works(manager: psutil.Process) -> bool:
+    """Whether a job runs there: it then has a Python worker. The other one is a spare."""
+    word = VICTIMS["Python worker"]
+    try:
+        return any(word in " ".join(one.cmdline()) for one in manager.children(recursive=True))
+    except psutil.Error:
+        return False
 
 
 def _failed_since(world: World, since_ms: float) -> bool:

@@ -73,7 +73,7 @@ async def run(
         reply = await _Run(definition, request, calls, tools).reply()
     except Stopped as stopped:
         failure = stopped.failure
-    if reply is not None and definition.memory is not None:
+    if reply is not None and definition.remembers:
         remember = prompt.remembered(calls.answered_at_ms, request.row, reply)
     spans = calls.closed_spans(started_ms, failure.reason if failure else None)
     return RunOutcome(reply, failure, spans, remember)
