@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from udfs.core.definition import AgentDefinition
-from udfs.keyed_function import Columns, KeyedFunction
+from udfs.keyed_function import Columns, KeyedFunction, StateFunction
 
 
 class Definitions(Protocol):
@@ -18,7 +18,7 @@ class Definitions(Protocol):
     def agent(self, name: str) -> AgentDefinition: ...
 
 
-Plan = Callable[[Mapping[str, Any], Columns, Definitions], KeyedFunction]
+Plan = Callable[[Mapping[str, Any], Columns, Definitions], KeyedFunction | StateFunction]
 
 
 def _run_agent(arguments: Mapping[str, Any], columns: Columns, team: Definitions) -> KeyedFunction:
@@ -33,4 +33,16 @@ def _send_email(arguments: Mapping[str, Any], columns: Columns, team: Definition
     return SendEmail.plan(arguments, columns, team)
 
 
-KEYED_FUNCTIONS: dict[str, Plan] = {"run_agent": _run_agent, "send_email": _send_email}
+def _complete_bundle(
+    arguments: Mapping[str, Any], columns: Columns, team: Definitions
+) -> StateFunction:
+    from udfs.bundles import CompleteBundle
+
+    return CompleteBundle.plan(arguments, columns, team)
+
+
+KEYED_FUNCTIONS: dict[str, Plan] = {
+    "run_agent": _run_agent,
+    "send_email": _send_email,
+    "complete_bundle": _complete_bundle,
+}
