@@ -21,6 +21,7 @@ DEADLINE_S_MOST = 7 * 86_400
 QUIET_MS = 2_000
 ROUNDS_KEPT = 16
 QUESTIONS_PER_SOURCE = 20
+QUESTIONS_PER_VERSION = 120
 STATUSES = frozenset({"document", "unchanged", "listing", "failed", "removed"})
 _BRIEFED_MISSING = "missing"
 
@@ -280,12 +281,19 @@ class Bundle:
             "sources": [{"url": s.url, "title": s.title, "kind": s.kind} for s in arrived],
             "missing": [{"url": s.url, "reason": s.reason or _why(s)} for s in missing],
             "changes": [{"url": url, "what": what} for url, what in changes],
-            "questions": [question for s in arrived for question in s.questions],
+            "questions": _by_turns([s.questions for s in arrived])[:QUESTIONS_PER_VERSION],
         }
         for url in [s.url for s in ordered if s.briefed != s.current]:
             self._edit(url).briefed = self.sources[url].current
             self._noted(url)
         return version
+
+
+def _by_turns(lists: list[list[str]]) -> list[str]:
+    """The first of each list, then the second of each, each text once."""
+    longest = max(map(len, lists), default=0)
+    turns = (found[at] for at in range(longest) for found in lists if at < len(found))
+    return list(dict.fromkeys(turns))
 
 
 def _why(source: Source) -> str:

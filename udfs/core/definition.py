@@ -53,6 +53,7 @@ class Limits:
     """Where a run ends, whatever the model wants. `concurrency` and `queued` are the operator's."""
 
     steps: int = 6
+    revisions: int = 1
     tokens: int = 20_000
     seconds: float = 60
     call_seconds: float = 20
@@ -72,7 +73,7 @@ class AgentDefinition:
     reply: Mapping[str, Any]
     model: ModelOptions = field(default_factory=ModelOptions)
     tools: tuple[str, ...] = ()
-    planning: str = "direct"  # "direct" | "react"
+    planning: str = "direct"  # "direct" | "react" | "plan"
     memory: ShortTermMemory | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -98,6 +99,15 @@ class AgentDefinition:
     def reply_format(self) -> ReplyFormat:
         """What checks an answer, and the schema as the model gets it."""
         return ReplyFormat(self.reply)
+
+    @cached_property
+    def result_columns(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """(property, tool, schema of a row) of what no model writes: the results of a tool."""
+        return [
+            (name, schema["x-results"], schema["items"])
+            for name, schema in self.reply["properties"].items()
+            if "x-results" in schema
+        ]
 
     @cached_property
     def uses_memory(self) -> bool:
