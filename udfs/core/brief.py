@@ -26,7 +26,7 @@ _TITLES = {
 }
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://\S+|\bwww\.\S+")
 _MARKUP = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)")
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
+_SPECIAL = re.compile(r"[\\`*\[<]|(?<!\w)_|_(?!\w)|~~|^[#>+-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def safe(text: str, known_urls: Iterable[str] = ()) -> str:
     allowed = set(known_urls)
     text = _MARKUP.sub(r"\1", " ".join(text.split()))
     text = _URL.sub(lambda m: m[0] if m[0].rstrip(".,;:!?)") in allowed else "(link removed)", text)
-    return _SPECIAL.sub(r"\\\1", text)
+    return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def _passage(one: Json) -> Passage:
