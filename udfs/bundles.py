@@ -79,9 +79,7 @@ class BundleState:
     def changed_pieces(self) -> dict[str, dict[str, Any]]:
         return self._bundle.changed_pieces()
 
-    def take(
-        self, row: dict[str, Any], headers: Mapping[str, bytes], now_ms: int
-    ) -> list[Emitted]:
+    def take(self, row: dict[str, Any], headers: Mapping[str, bytes], now_ms: int) -> list[Emitted]:
         try:
             event = json.loads(row["event"] or "")
         except (ValueError, RecursionError):

@@ -18,12 +18,23 @@ SELECT
   bundle_id,
   url,
   content_hash,
-  document,
   AI_COMPLETE('mine_questions', document, headers) AS reply,
-  headers
+  headers,
+  child_headers(headers, 'mine_questions', 0) AS mined_headers
 FROM documents;
 
-BEGIN STATEMENT SET;                                           -- act
+CREATE TEMPORARY VIEW unread_documents AS
+SELECT
+  bundle_id,
+  CONCAT(url, ' ', content_hash) AS document,
+  reply.error.reason AS reason,
+  reply.error.message AS message,
+  headers
+FROM read_documents
+WHERE reply.error.reason IS NOT NULL;
+
+EXECUTE STATEMENT SET                                          -- act
+BEGIN
 
 INSERT INTO mined_questions
 SELECT
@@ -31,15 +42,14 @@ SELECT
   url,
   content_hash,
   COALESCE(reply.questions, ARRAY['']) AS questions,
-  child_headers(headers, 'mine_questions', 0) AS headers
+  mined_headers AS headers
 FROM read_documents;
 
 INSERT INTO dead_letters
 SELECT
   ENCODE(bundle_id, 'UTF-8') AS event_key,
-  ENCODE(JSON_OBJECT(KEY 'url' VALUE url, KEY 'content_hash' VALUE content_hash), 'UTF-8') AS payload,
-  dead_letter_headers(headers, reply.error.reason, reply.error.message) AS headers
-FROM read_documents
-WHERE reply.error.reason IS NOT NULL;
+  ENCODE(document, 'UTF-8') AS payload,
+  dead_letter_headers(headers, reason, message) AS headers
+FROM unread_documents;
 
 END;

@@ -129,9 +129,7 @@ def _questions(version: Version, written: Sequence[Json]) -> list[tuple[str, str
     return sorted(kept, key=lambda one: DEPTHS.index(one[0]))
 
 
-def _coverage(
-    version: Version, claims: Sequence[Claim], passages: Mapping[str, Passage]
-) -> Json:
+def _coverage(version: Version, claims: Sequence[Claim], passages: Mapping[str, Passage]) -> Json:
     cited = {passages[c.chunk_id].url for claim in claims for c in claim.proven}
     return {
         "expected": version.expected,
@@ -267,8 +265,9 @@ def _coverage_lines(
     cited = {passages[citation.chunk_id].url for citation in numbers}
     unused = [source for source in version.sources if source["url"] not in cited]
     if unused and coverage["claims"]:
-        yield f"- Read and not cited: {'; '.join(_named(s['url'], s.get('title')) for s in unused[:12])}" + (
-            f"; and {len(unused) - 12} more" if len(unused) > 12 else ""
+        yield (
+            f"- Read and not cited: {'; '.join(_named(s['url'], s.get('title')) for s in unused[:12])}"
+            + (f"; and {len(unused) - 12} more" if len(unused) > 12 else "")
         )
     for missing in version.missing:
         yield f"- Missing: {_named(missing['url'], None)} ({safe(missing['reason'] or 'unknown')})"

@@ -62,9 +62,7 @@ class Fold:
         """`new`, `repeat` or `conflict`, as `Slot.seen`."""
         return self._slot.seen(identity, content)
 
-    def take(
-        self, key: str, row: Json, headers: Mapping[str, bytes], now_ms: int
-    ) -> list[Emitted]:
+    def take(self, key: str, row: Json, headers: Mapping[str, bytes], now_ms: int) -> list[Emitted]:
         """What a new event makes a key say. What its state raises leaves the state as it was."""
         state = self._states.get(key) or self.new(key, {})
         emitted = state.take(row, headers, now_ms)

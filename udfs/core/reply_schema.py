@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 Schema = Mapping[str, Any]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-DEPTH_MAX = 6
+DEPTH_MAX = 8
 INT = (-(2**31), 2**31 - 1)
 BIGINT = (-(2**63), 2**63 - 1)
 

@@ -113,7 +113,11 @@ def test_tools_mean_react() -> None:
             "memory: {long_term: {}, ",
             "memory.long_term: unknown key; allowed here: sho",
         ),
-        ("limits:", "planning: plan\nlimits:", "planning: there is nothing to plan without `tools`"),
+        (
+            "limits:",
+            "planning: plan\nlimits:",
+            "planning: there is nothing to plan without `tools`",
+        ),
         ("limits:", "planning: hope\nlimits:", "planning: should be 'direct', 'react' or 'plan'"),
         ("limits:", "tools: [open]\nlimits:", "tools[0]: should be a dotted path"),
         ("limits:", "tools: [a.b, c.b]\nlimits:", ":25: tools[1]: a second tool is named 'b'"),

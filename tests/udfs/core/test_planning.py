@@ -82,7 +82,10 @@ def plan(*queries: str, k: int | None = None) -> dict[str, Any]:
 def test_a_plan_is_made_its_calls_run_and_the_reply_is_written_of_them() -> None:
     model = ScriptedModel(plan("tides", "mills"), said(NOTHING), said(ANSWER))
     found = outcome(planner(), model)
-    assert found.reply == {"answer": "Twice a day.", "found": [*PASSAGES["tides"], *PASSAGES["mills"]]}
+    assert found.reply == {
+        "answer": "Twice a day.",
+        "found": [*PASSAGES["tides"], *PASSAGES["mills"]],
+    }
     assert searched == [("ann@acme.com", "tides", 4), ("ann@acme.com", "mills", 4)]
     names = [call["reply_name"] for call in model.calls]
     assert names == ["plan", "plan", "scorer"]
@@ -221,7 +224,9 @@ def test_a_file_may_keep_a_tools_results_and_only_its_own_tools() -> None:
     assert columns == [("answer", "STRING"), ("found", "ARRAY<ROW<`chunk_id` STRING>>")]
     with pytest.raises(DefinitionError, match=r"a.yaml:13: .*'find', which is none of the agent's"):
         load(YAML.replace("x-results: search", "x-results: find"), "a.yaml")
-    texts = YAML.replace("items: {type: object, properties: {chunk_id: {type: string}}}", "items: {type: string}")
+    texts = YAML.replace(
+        "items: {type: object, properties: {chunk_id: {type: string}}}", "items: {type: string}"
+    )
     with pytest.raises(DefinitionError, match="an array of objects at the top of the reply"):
         load(texts, "a.yaml")
 
