@@ -1,7 +1,7 @@
 """Columns of a bundle's version and of an agent's draft in, the composed brief out, for SQL.
 
-compose_brief(ROW(topic, guest_name, company, version, questions_wanted, expected), sources, missing,
-              changes, mined_questions, sections, questions, passages)
+compose_brief(ROW(topic, guest_name, company, version, questions_wanted, expected),
+              sources, missing, changes, mined_questions, sections, questions, passages)
 brief_of_nothing(ROW(…), missing)        the brief of a bundle of which nothing could be read
 """
 

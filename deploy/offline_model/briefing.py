@@ -39,6 +39,9 @@ _LEANS = re.compile(
     r"|there|then|also|for example|for instance|in addition|moreover|instead|therefore|thus)\b",
     re.I,
 )
+_ASKS_FIGURE = re.compile(
+    r"(?:how (?:many|much|old|long|far|often|big|large|deep)|when|which year)\b", re.I
+)
 _SUBJECT = re.compile(
     r"^(?:(?:An?|The)\s)?((?:[\w'’-]+\s){0,3}[\w'’-]+)\s(?:is|are)\s(?:an?|the|one)\s"
 )
@@ -55,8 +58,9 @@ _ASPECTS: Sequence[tuple[str, re.Pattern[str]]] = (
     (
         "What it is",
         re.compile(
-            r"^(?:an?|the)?\s*[\w' -]{2,60}?\s(?:is|are|was|were|means|refers to|provides?|describes?)"
-            r"\s(?:an?|the|one|used|called|made|known)?\b",
+            r"^(?:an?|the)?\s*[\w' -]{2,60}?\s"
+            r"(?:is|are|was|were|means|refers to|provides?|describes?)\s"
+            r"(?:an?|the|one|used|called|made|known)?\b",
             re.I,
         ),
     ),
@@ -201,7 +205,7 @@ def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sent
     for one in found:
         share = sum(value[s] for s in wanted if s in one.stems) / most
         length = min(len(one.stems), 18) / 18
-        one.score = share + 0.15 * length - 0.01 * one.place
+        one.score = share + 0.15 * length - 0.01 * one.place + (strict and _suits(topic, one.text))
         if share < 0.5 if strict else one.is_part or not (in_topic[one.chunk_id] or share):
             one.score = 0.0
     kept: list[_Sentence] = []
@@ -209,6 +213,15 @@ def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sent
         if all(_alike(one, other) < 0.6 for other in kept):
             kept.append(one)
     return kept
+
+
+def _suits(question: str, text: str) -> float:
+    """Whether a sentence is of the kind that a question asks for: what it is, or a figure."""
+    if re.match(r"what(?:'s| is| are)\b", question, re.I):
+        return 0.4 * bool(_SUBJECT.match(text))
+    if _ASKS_FIGURE.match(question):
+        return 0.4 * bool(_FIGURES.search(text))
+    return 0.0
 
 
 def _quotable(text: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from udfs.core.citations import Citation, Claim, Passage, checked_claim, plain
+from udfs.core.citations import Claim, Passage, checked_claim, plain
 
 Json = dict[str, Any]
 
@@ -18,6 +18,7 @@ DEPTHS = ("introduction", "background", "detail", "depth")
 QUESTIONS_LEAST, QUESTIONS_MOST = 1, 40
 QUESTIONS_WANTED = 18
 QUOTE_CHARS = 320
+UNUSED_SHOWN = 12
 _TITLES = {
     "introduction": "To begin with",
     "background": "Background",
@@ -61,7 +62,7 @@ def compose(
         *_changes(version),
         *_sections(checked, numbers),
         *_question_lines(asked),
-        *_source_lines(numbers, known),
+        *_source_lines(claims, numbers, known),
         *_coverage_lines(version, coverage, numbers, known),
     ]
     return {
@@ -105,10 +106,10 @@ def _claims(section: Json, passages: Mapping[str, Passage]) -> list[Claim]:
     ]
 
 
-def _numbers(claims: Iterable[Claim]) -> dict[Citation, int]:
-    """Each proven citation's number, in the order of the text; the same again has the same."""
-    proven = dict.fromkeys(citation for claim in claims for citation in claim.proven)
-    return {citation: number for number, citation in enumerate(proven, 1)}
+def _numbers(claims: Iterable[Claim]) -> dict[str, int]:
+    """The number of each passage that proves something, in the order of the text."""
+    proven = dict.fromkeys(citation.chunk_id for claim in claims for citation in claim.proven)
+    return {chunk_id: number for number, chunk_id in enumerate(proven, 1)}
 
 
 def _questions(version: Version, written: Sequence[Json]) -> list[tuple[str, str]]:
@@ -145,16 +146,17 @@ def _coverage(version: Version, claims: Sequence[Claim], passages: Mapping[str, 
 
 
 def _citations(
-    claims: Sequence[Claim], numbers: Mapping[Citation, int], passages: Mapping[str, Passage]
+    claims: Sequence[Claim], numbers: Mapping[str, int], passages: Mapping[str, Passage]
 ) -> list[Json]:
     """All that was cited: what holds with its number, then what does not, with none."""
     dropped = dict.fromkeys(c for claim in claims for c in claim.citations if c.problem)
     rows = []
-    for citation in [*numbers, *dropped]:
+    proven = dict.fromkeys(citation for claim in claims for citation in claim.proven)
+    for citation in [*proven, *dropped]:
         passage = passages.get(citation.chunk_id)
         rows.append(
             {
-                "number": numbers.get(citation),
+                "number": None if citation.problem else numbers[citation.chunk_id],
                 "url": passage.url if passage else None,
                 "title": passage.title if passage else None,
                 "chunk_id": citation.chunk_id,
@@ -193,13 +195,15 @@ def _changes(version: Version) -> Iterator[str]:
 
 
 def _sections(
-    sections: Sequence[tuple[str, list[Claim]]], numbers: Mapping[Citation, int]
+    sections: Sequence[tuple[str, list[Claim]]], numbers: Mapping[str, int]
 ) -> Iterator[str]:
     for heading, claims in sections:
         yield f"## {safe(heading) or 'Findings'}"
         yield ""
         for claim in claims:
-            marks = " ".join(f"[{numbers[citation]}]" for citation in claim.proven)
+            marks = " ".join(
+                f"[{n}]" for n in dict.fromkeys(numbers[c.chunk_id] for c in claim.proven)
+            )
             if not claim.proven:
                 dropped = "the source that it named does not bear it out"
                 marks = f"*({dropped if claim.citations else 'no source'})*"
@@ -227,29 +231,39 @@ def _question_lines(questions: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _source_lines(
-    numbers: Mapping[Citation, int], passages: Mapping[str, Passage]
+    claims: Sequence[Claim], numbers: Mapping[str, int], passages: Mapping[str, Passage]
 ) -> Iterator[str]:
+    """Each passage's source, with what was quoted of it, unless that is the statement itself."""
     if not numbers:
         return
     yield "## Sources"
     yield ""
-    for citation, number in numbers.items():
-        passage = passages[citation.chunk_id]
-        quote = " ".join(citation.quote.split())
-        quote = quote if len(quote) <= QUOTE_CHARS else quote[: QUOTE_CHARS - 1] + "…"
-        yield f"{number}. {_named(passage.url, passage.title)}: “{safe(quote)}”"
+    said = {plain(claim.text) for claim in claims}
+    quoted: dict[str, dict[str, None]] = {chunk_id: {} for chunk_id in numbers}
+    for citation in (citation for claim in claims for citation in claim.proven):
+        if plain(citation.quote) not in said:
+            quoted[citation.chunk_id].setdefault(plain(citation.quote))
+    for chunk_id, number in numbers.items():
+        passage = passages[chunk_id]
+        quotes = "; ".join(f"“{safe(_shortened(quote))}”" for quote in quoted[chunk_id])
+        yield f"{number}. {_named(passage.url, passage.title)}{f': {quotes}' if quotes else ''}"
     yield ""
+
+
+def _shortened(quote: str) -> str:
+    return quote if len(quote) <= QUOTE_CHARS else quote[: QUOTE_CHARS - 1] + "…"
 
 
 def _coverage_lines(
     version: Version,
     coverage: Json,
-    numbers: Mapping[Citation, int],
+    numbers: Mapping[str, int],
     passages: Mapping[str, Passage],
 ) -> Iterator[str]:
     yield "## Coverage"
     yield ""
-    yield f"- {coverage['arrived']} of {coverage['expected']} sources were read, {coverage['cited']} are cited."
+    told = "{arrived} of {expected} sources were read, {cited} are cited."
+    yield f"- {told.format_map(coverage)}"
     if coverage["claims"]:
         yield (
             f"- {coverage['claims_proven']} of {coverage['claims']} statements have a quote that "
@@ -262,13 +276,12 @@ def _coverage_lines(
     ):
         if coverage[name]:
             yield f"- {coverage[name]} {told}."
-    cited = {passages[citation.chunk_id].url for citation in numbers}
+    cited = {passages[chunk_id].url for chunk_id in numbers}
     unused = [source for source in version.sources if source["url"] not in cited]
     if unused and coverage["claims"]:
-        yield (
-            f"- Read and not cited: {'; '.join(_named(s['url'], s.get('title')) for s in unused[:12])}"
-            + (f"; and {len(unused) - 12} more" if len(unused) > 12 else "")
-        )
+        named = [_named(source["url"], source.get("title")) for source in unused[:UNUSED_SHOWN]]
+        more = [f"{len(unused) - UNUSED_SHOWN} more"] if len(unused) > UNUSED_SHOWN else []
+        yield f"- Read and not cited: {'; '.join([*named, *more])}."
     for missing in version.missing:
         yield f"- Missing: {_named(missing['url'], None)} ({safe(missing['reason'] or 'unknown')})"
 

@@ -3,7 +3,7 @@
 A bundle expects the sources of its request and whatever a listing (feed, folder) names. A source
 has arrived once its document, its chunks and its mined questions are there *of the same content*.
 Version 1 is fired when nothing is awaited any more, or at the deadline, and says what is missing.
-What arrives or changes later makes a next version, after a quiet moment, so that one edit makes one.
+What arrives or changes later makes a next version, after a quiet moment: one edit makes one.
 
 Topics are ordered, but among each other they are not: a document may be heard of before its
 request, its chunks before it. So nothing here depends on the order of kinds. Repeats are dropped
@@ -141,7 +141,7 @@ class Bundle:
         self, kind: str, event: Json, trace: str, headers: dict[str, str], now_ms: int
     ) -> list[Json]:
         """The versions that this event fires: none, or one. Raises `BadEvent`."""
-        takers: dict[str, Callable[[], None]] = {
+        takers: dict[str, Callable[[], object]] = {
             "requested": lambda: self._requested(event, trace, headers, now_ms),
             "checked": lambda: self._checked(event, trace),
             "stored": lambda: self._filed(event, "stored_hash"),

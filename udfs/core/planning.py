@@ -51,7 +51,7 @@ def planned_calls(plan: Json, tools: Mapping[str, Tool], made: set[str]) -> list
 
     What is null for an optional argument is left to the tool's default.
     """
-    calls = []
+    calls: list[ToolCall] = []
     for name in sorted(tools):
         required = tools[name].parameters["required"]
         for arguments in plan[name]:

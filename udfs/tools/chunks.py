@@ -37,7 +37,8 @@ def passage(chunk: dict[str, Any]) -> dict[str, Any]:
 
 def within_limit(passages: list[dict[str, Any]], chars: int = RESULT_CHARS) -> list[dict[str, Any]]:
     """As many of the first passages as a result takes: whole, for a cut one could not be cited."""
-    kept, used = [], 0
+    kept: list[dict[str, Any]] = []
+    used = 0
     for one in passages:
         used += sum(len(str(value)) + len(name) + 8 for name, value in one.items())
         if kept and used > chars:

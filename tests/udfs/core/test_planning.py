@@ -1,4 +1,4 @@
-"""`planning: plan` against a scripted model: plans, results as data, revisions, and what is refused.
+"""`planning: plan` against a scripted model: plans, results as data, revisions, refusals.
 
 The names of the cases are those of the bad-input list that they stand for.
 """
