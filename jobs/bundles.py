@@ -85,12 +85,15 @@ class Bundles:
         """Every bundle as it is now, by its id."""
         for record in read_all(self.servers, self.topics, self._ends):
             self._ends[record.topic, record.partition] = record.offset + 1
-            key = (record.key or b"").decode("utf-8", "replace")
-            if key:
-                self._take(self.found.setdefault(key, Seen()), record)
+            self.take(record)
         return self.found
 
-    def _take(self, seen: Seen, record: KafkaRecord) -> None:
+    def take(self, record: KafkaRecord) -> None:
+        """Count one record in, whatever it holds; one that was seen is not counted again."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        if not key:
+            return
+        seen = self.found.setdefault(key, Seen())
         headers = {name: value or b"" for name, value in record.headers}
         identity = events.text(headers, "ce_id") or record.place
         identity = f"{record.topic}#{identity}#{events.attempt(headers)}"

@@ -18,8 +18,8 @@ from deploy.offline_model.text import NEGATORS, STOP, sentences, stem, stems, we
 
 Json = dict[str, Any]
 
-QUERIES = 6
-CLAIMS_PER_SECTION = 4
+QUERIES = 10
+CLAIMS_PER_SECTION = 5
 CLAIMS_OF_ANSWER = 3
 QUESTIONS = 18
 _BLOCK = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
@@ -34,6 +34,7 @@ _ORDERS = re.compile(
     r"|\bsend (?:an? )?e-?mail|forward (?:this|all)|!\[",
     re.I,
 )
+_SPEAKER = re.compile(r"^(?:[A-Z][\w.'’-]*\s?){1,3}:\s+(?=[A-Z])")
 _LEANS = re.compile(
     r"(?:its?|this|that|these|those|they|their|he|she|his|her|but|and|or|so|however|such|both|here"
     r"|there|then|also|for example|for instance|in addition|moreover|instead|therefore|thus)\b",
@@ -46,6 +47,16 @@ _SUBJECT = re.compile(
     r"^(?:(?:An?|The)\s)?((?:[\w'’-]+\s){0,3}[\w'’-]+)\s(?:is|are)\s(?:an?|the|one)\s"
 )
 _WHOLE = re.compile(r"^[\"“'(\[]?[A-Z0-9À-Þ].{30,340}[.!?][\"”')\]]*$", re.DOTALL)
+_OF_FIGURES = (
+    "What lies behind this figure: “{}”?",
+    "“{}” How was that found out, and how sure is it?",
+    "“{}” Is that much or little, and compared with what?",
+)
+_OF_LIMITS = (
+    "What would have to change for this not to hold: “{}”?",
+    "“{}” Who pays for that, and who would rather not?",
+    "“{}” What was tried against it, and what came of that?",
+)
 _FIGURES = re.compile(r"\d\s*(?:%|percent)|\b\d[\d.,]+\b|\b(?:half|twice|million|billion)\b")
 _LIMITS = re.compile(
     r"\b(?:but|however|although|unless|cannot|can't|not|never|only|limit\w*|risk\w*|problem\w*"
@@ -59,8 +70,7 @@ _ASPECTS: Sequence[tuple[str, re.Pattern[str]]] = (
         "What it is",
         re.compile(
             r"^(?:an?|the)?\s*[\w' -]{2,60}?\s"
-            r"(?:is|are|was|were|means|refers to|provides?|describes?)\s"
-            r"(?:an?|the|one|used|called|made|known)?\b",
+            r"(?:(?:is|are|was|were|becomes?)\s(?:an?|the|one)|means|refers to|describes)\b",
             re.I,
         ),
     ),
@@ -136,11 +146,19 @@ def _arguments(properties: Json, query: str) -> Json:
 def _queries(request: Json) -> list[str]:
     topic = str(request.get("topic") or request.get("question") or "").strip()
     changed = {c.get("url") for c in request.get("changes") or () if isinstance(c, dict)}
-    titles = [s.get("title") for s in request.get("sources") or () if s.get("url") in changed]
-    wanted = [topic, *(str(title) for title in titles if title)]
-    wanted += [form.format(topic) for form in _QUERY_ASPECTS]
-    wanted += [str(question) for question in request.get("mined_questions") or ()][:3]
-    return [query for query in dict.fromkeys(wanted) if query][: QUERIES + 2]
+    sources = [s for s in request.get("sources") or () if isinstance(s, dict) and _titled(s)]
+    first = [s["title"] for s in sources if s.get("url") in changed]
+    others = [s["title"] for s in sources if s["title"] not in first]
+    step = max(1, len(others) // QUERIES)
+    wanted = [topic, *first, *(form.format(_lowered(topic)) for form in _QUERY_ASPECTS)]
+    wanted += [*others[::step], *map(str, request.get("mined_questions") or ())]
+    return [query for query in dict.fromkeys(wanted) if query][:QUERIES]
+
+
+def _titled(source: Json) -> bool:
+    """Whether a source has a title that says something, and is no file's name."""
+    title = source.get("title")
+    return isinstance(title, str) and bool(title) and not re.search(r"\.\w{2,5}$", title)
 
 
 def _cited(data: tuple[Json, list[Json]], properties: Json) -> Json:
@@ -189,7 +207,7 @@ def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sent
     found = [
         _Sentence(text, passage, place)
         for place, passage in enumerate(passages)
-        for text in sentences(passage["text"])
+        for text in (_SPEAKER.sub("", one) for one in sentences(passage["text"]))
         if _quotable(text)
     ]
     in_passages = Counter(s for p in passages for s in set(stems(p["text"])))
@@ -206,6 +224,7 @@ def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sent
         share = sum(value[s] for s in wanted if s in one.stems) / most
         length = min(len(one.stems), 18) / 18
         one.score = share + 0.15 * length - 0.01 * one.place + (strict and _suits(topic, one.text))
+        one.score -= 0.2 * (strict and one.is_part)
         if share < 0.5 if strict else one.is_part or not (in_topic[one.chunk_id] or share):
             one.score = 0.0
     kept: list[_Sentence] = []
@@ -270,7 +289,7 @@ def _sections(ranked: Sequence[_Sentence], topic: str) -> list[Json]:
 
 def _questions(request: Json, ranked: Sequence[_Sentence]) -> list[Json]:
     """The mined questions by depth, with a few made around the topic before and after them."""
-    topic = str(request.get("topic") or "").strip().rstrip("?.!")
+    topic = _lowered(str(request.get("topic") or "").strip().rstrip("?.!"))
     mined = [str(question) for question in request.get("mined_questions") or ()]
     limits = [one.text for one in ranked if _LIMITS.search(one.text) and len(one.text) < 200]
     made = [
@@ -278,7 +297,7 @@ def _questions(request: Json, ranked: Sequence[_Sentence]) -> list[Json]:
         (f"What made {topic} worth your time?", 0),
         *((question, _depth(question)) for question in mined),
         (f"What do most people get wrong about {topic}?", 1),
-        *((_would_change(text), 3) for text in limits[:2]),
+        *((_asked(_OF_LIMITS, text), 3) for text in limits[:2]),
         (f"What would have to happen for {topic} to look different in five years?", 3),
     ]
     wanted = int(request.get("questions_wanted") or QUESTIONS)
@@ -299,33 +318,35 @@ def _depth(question: str) -> int:
     low = question.lower()
     if re.match(r"(?:what is|what are|who|what should somebody know first)\b", low):
         return 0
-    if re.search(r"\b(?:limit|wrong|fail|trade|risk|instead|would|notice)", low):
+    if re.search(r"\b(?:limit|wrong|fail|trade|risk|instead|would|notice)|tried against", low):
         return 3
     return 1 if re.match(r"why|what do\b", low) else 2
 
 
 def _mined(title: str, text: str) -> list[str]:
     """Questions around the phrases and figures of a source."""
-    prose = [one for one in sentences(text)[:600] if _quotable(one) and not _LEANS.match(one)]
+    said = [_SPEAKER.sub("", one) for one in sentences(text)[:600]]
+    prose = [one for one in said if _quotable(one) and not _LEANS.match(one)]
     subjects = [found[1] for one in prose if (found := _SUBJECT.match(one))]
     figures = [one for one in prose if _FIGURES.search(one) and len(one) < 180]
     limits = [one for one in prose if _LIMITS.search(one) and len(one) < 200 and one not in figures]
-    made = [f"What is the essence of “{title}”?"] if title else []
+    made = [f"What is the essence of “{title}”?"] if _titled({"title": title}) else []
     made += [f"What should somebody know first about {_lowered(one)}?" for one in subjects[:2]]
     made += [f"What do those who work with it mean by “{one}”?" for one in _phrases(prose, 2)]
-    made += [f"What lies behind this figure: “{one}”?" for one in figures[:1]]
-    made += [_would_change(one) for one in limits[:1]]
+    made += [_asked(_OF_FIGURES, one) for one in figures[:1]]
+    made += [_asked(_OF_LIMITS, one) for one in limits[:1]]
     return list(dict.fromkeys(made))
 
 
-def _would_change(sentence: str) -> str:
-    return f"What would have to change for this not to hold: “{sentence}”?"
+def _asked(forms: Sequence[str], sentence: str) -> str:
+    """A question about a sentence, the same for the same one."""
+    return forms[sum(sentence.encode()) % len(forms)].format(sentence)
 
 
 def _lowered(subject: str) -> str:
     """A sentence's subject as it stands inside another one; a name stays as it is."""
     first, _, rest = subject.partition(" ")
-    plain = first[1:].islower() and (rest.islower() or not rest)
+    plain = first in ("A", "An", "The") or (first[1:].islower() and (rest.islower() or not rest))
     return f"{first.lower()} {rest}".strip() if plain else subject
 
 
@@ -336,7 +357,7 @@ def _phrases(prose: Sequence[str], most: int) -> list[str]:
         words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", one)
         for count in (2, 3):
             runs = zip(*(words[at:] for at in range(count)), strict=False)
-            found.update({" ".join(run).lower() for run in runs if all(map(_telling, run))})
+            found.update({" ".join(run) for run in runs if all(map(_telling, run))})
     kept: list[str] = []
     for phrase, times in sorted(found.items(), key=lambda one: (-one[1], -len(one[0]), one[0])):
         told = set(stems(phrase))
@@ -347,4 +368,10 @@ def _phrases(prose: Sequence[str], most: int) -> list[str]:
 
 def _telling(word: str) -> bool:
     low = word.lower()
-    return len(word) > 3 and low not in STOP and low not in NEGATORS and weight(stem(low)) > 0.5
+    return (
+        len(word) > 3
+        and word == low
+        and low not in STOP
+        and low not in NEGATORS
+        and weight(stem(low)) > 0.5
+    )
