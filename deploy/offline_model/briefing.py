@@ -57,6 +57,7 @@ _OF_LIMITS = (
     "“{}” Who pays for that, and who would rather not?",
     "“{}” What was tried against it, and what came of that?",
 )
+_YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d\b")
 _FIGURES = re.compile(r"\d\s*(?:%|percent)|\b\d[\d.,]+\b|\b(?:half|twice|million|billion)\b")
 _LIMITS = re.compile(
     r"\b(?:but|however|although|unless|cannot|can't|not|never|only|limit\w*|risk\w*|problem\w*"
@@ -328,7 +329,7 @@ def _mined(title: str, text: str) -> list[str]:
     said = [_SPEAKER.sub("", one) for one in sentences(text)[:600]]
     prose = [one for one in said if _quotable(one) and not _LEANS.match(one)]
     subjects = [found[1] for one in prose if (found := _SUBJECT.match(one))]
-    figures = [one for one in prose if _FIGURES.search(one) and len(one) < 180]
+    figures = [s for s in prose if _FIGURES.search(_YEAR.sub("", s)) and len(s) < 180]
     limits = [one for one in prose if _LIMITS.search(one) and len(one) < 200 and one not in figures]
     made = [f"What is the essence of “{title}”?"] if _titled({"title": title}) else []
     made += [f"What should somebody know first about {_lowered(one)}?" for one in subjects[:2]]
