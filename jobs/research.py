@@ -5,6 +5,7 @@ and prints the brief of the version that comes of it. The same topic again is th
 sources are looked at again, and what changed makes its next version.
 """
 
+import asyncio
 import datetime as dt
 import hashlib
 import json
@@ -39,7 +40,9 @@ _STYLES = {"ready": "green", "unchanged": "green", "listed": "green", "failed": 
 
 def research(
     topic: Annotated[str, typer.Argument(help="What the brief is to be about.")],
-    sources: Annotated[list[str], typer.Argument(help="Pages, feeds, files and folders.")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Pages, feeds, files and folders.")
+    ] = None,
     guest: Annotated[str | None, typer.Option(help="Whom you are going to talk to.")] = None,
     company: Annotated[str | None, typer.Option(help="Whom they work for.")] = None,
     bundle: Annotated[str | None, typer.Option(help="The bundle's name; else the topic's.")] = None,
@@ -49,8 +52,14 @@ def research(
     ] = DEADLINE_S,
     out: Annotated[Path | None, typer.Option(help="Where to write the brief.")] = None,
 ) -> None:
-    """Read sources, and write a brief in which every statement can be looked up."""
+    """Read sources, and write a brief in which every statement can be looked up.
+
+    `tidemill research init` makes the search index, where the MongoDB server has one.
+    """
     console = terminal.console()
+    if not sources:
+        _init(console, topic)
+        return
     bundle_id = bundle or bundle_name(topic)
     wanted = {
         "topic": topic,
@@ -69,6 +78,17 @@ def research(
     console.print(f"bundle {bundle_id}: {len(sources)} sources to read", markup=False)
     seen = watch(console, watched, bundle_id, trace, known, deadline)
     show(console, bundle_id, seen, known, out)
+
+
+def _init(console: Console, topic: str) -> None:
+    """Make the search index. Raises TidemillError where that is not what was asked for."""
+    if topic != "init":
+        raise TidemillError(
+            "there is no source to read", f'tidemill research "{topic}" and pages, feeds, folders'
+        )
+    from connectors.vectors import init_store
+
+    console.print(asyncio.run(init_store()), markup=False)
 
 
 def bundle_name(topic: str) -> str:

@@ -12,7 +12,14 @@ from connectors.kafka import KafkaRecord
 from jobs.ask import checked, print_passage
 from jobs.bundles import Bundles, Seen
 from jobs.errors import TidemillError
-from jobs.research import bundle_name, bundles_table, progress, source_of, unbalanced
+from jobs.research import (
+    bundle_name,
+    bundles_table,
+    progress,
+    research,
+    source_of,
+    unbalanced,
+)
 from udfs.core.citations import Passage
 
 TRACE = "1" * 32
@@ -88,6 +95,11 @@ def rendered(what: Any) -> str:
 def test_what_is_no_source_is_refused_before_anything_is_sent(given: str) -> None:
     with pytest.raises(TidemillError, match="is no source"):
         source_of(given)
+
+
+def test_without_a_source_nothing_is_submitted() -> None:
+    with pytest.raises(TidemillError, match="there is no source to read"):
+        research("Tide mills")
 
 
 def test_an_address_is_sent_as_it_was_given() -> None:
