@@ -3,7 +3,7 @@
 -- A model that fails does not hold its bundle up: the document then has no questions, and a dead
 -- letter says why.
 
-CREATE TEMPORARY VIEW documents AS                             -- perceive
+CREATE TEMPORARY VIEW documents_to_mine AS                     -- perceive
 SELECT
   bundle_id,
   url,
@@ -21,7 +21,7 @@ SELECT
   AI_COMPLETE('mine_questions', document, headers) AS reply,
   headers,
   child_headers(headers, 'mine_questions', 0) AS mined_headers
-FROM documents;
+FROM documents_to_mine;
 
 CREATE TEMPORARY VIEW unread_documents AS
 SELECT
