@@ -206,6 +206,9 @@ class Bundle:
             source.content_hash = event.get("content_hash") or ""
         elif status == "removed":
             source.content_hash, source.reason = None, "removed"
+        elif status == "unchanged" and source.content_hash is None:
+            # It was read before this state began. It is stored again, but not mined again.
+            source.content_hash = source.mined_hash = event.get("content_hash")
         for url in event.get("found_urls") or ():
             if url != source.url:
                 self._await(url, trace)

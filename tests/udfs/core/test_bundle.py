@@ -224,6 +224,15 @@ def test_asked_again_with_nothing_changed_it_fires_nothing() -> None:
     assert len(bundle.versions) == 1
 
 
+def test_a_source_that_was_read_before_the_state_began_arrives_unchanged() -> None:
+    bundle = Deliveries()
+    of = {"url": "p", "content_hash": "a"}
+    send(bundle, [request("p"), checked("p", "unchanged", content_hash="a")])
+    assert bundle.versions == []
+    send(bundle, [("s", "stored", of)])
+    assert bundle.versions[0]["complete"] and bundle.versions[0]["arrived"] == 1
+
+
 def test_asked_again_it_waits_for_every_source_even_if_a_report_came_before_the_request() -> None:
     bundle = Deliveries()
     send(bundle, [request("p", "q"), *document("p"), *document("q")])

@@ -147,7 +147,7 @@ def test_a_partial_brief_says_what_is_missing_and_the_next_what_is_new() -> None
     missing = [{"url": "http://mill.example/b", "reason": "http_404"}]
     brief = compose(version(missing=missing, expected=2), [], [], [])["brief"]
     assert "**This brief is partial:** 1 source is missing" in brief
-    assert "- Missing: <http://mill.example/b> (http\\_404)" in brief or "(http_404)" in brief
+    assert "- Missing: <http://mill.example/b> (http_404)" in brief
     changes = [{"url": "http://mill.example/a", "what": "changed"}]
     brief = compose(version(version=2, changes=changes), [], [], [])["brief"]
     assert "## New since version 1\n\n- changed: The mill, <http://mill.example/a>" in brief
