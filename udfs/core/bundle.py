@@ -86,7 +86,9 @@ class Source:
         had, has = before not in (None, _BRIEFED_MISSING), now not in (None, _BRIEFED_MISSING)
         if had and has:
             return "changed" if before != now else None
-        return "added" if has else "removed" if had else None
+        if has or had:
+            return "added" if has else "removed"
+        return "missing" if before is None and now is not None else None
 
 
 @dataclass

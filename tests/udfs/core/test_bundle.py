@@ -245,6 +245,17 @@ def test_asked_again_it_waits_for_every_source_even_if_a_report_came_before_the_
     assert told(bundle.versions)[1][5] == [("p", "changed")]
 
 
+def test_a_source_that_is_asked_for_later_and_fails_makes_a_version_that_says_so() -> None:
+    bundle = Deliveries()
+    send(bundle, [request("p"), *document("p")])
+    send(bundle, [request("p", "q")], NEXT_TRACE)
+    send(bundle, [checked("p", "unchanged", content_hash="a")], NEXT_TRACE)
+    send(bundle, [checked("q", "failed", reason="http_404")], NEXT_TRACE)
+    bundle.wait(QUIET_MS)
+    assert bundle.versions[1]["changes"] == [{"url": "q", "what": "missing"}]
+    assert bundle.versions[1]["missing"] == [{"url": "q", "reason": "http_404"}]
+
+
 def test_a_late_word_of_an_earlier_round_does_not_count_for_this_one() -> None:
     bundle = Deliveries()
     send(bundle, [request("p", "q"), *document("p"), *document("q")])
