@@ -6,6 +6,7 @@ no text of a model or of a page becomes a link, an image or HTML.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,9 +85,14 @@ def safe(text: str, known_urls: Iterable[str] = ()) -> str:
     Links and images become their words; an address that is no source of the bundle is taken out.
     """
     allowed = set(known_urls)
-    text = _MARKUP.sub(r"\1", " ".join(text.split()))
+    text = _MARKUP.sub(r"\1", _visible(" ".join(text.split())))
     text = _URL.sub(lambda m: m[0] if m[0].rstrip(".,;:!?)") in allowed else "(link removed)", text)
     return _SPECIAL.sub(r"\\\g<0>", text)
+
+
+def _visible(text: str) -> str:
+    """The text without characters that act and are not seen: escapes, directions, halves."""
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs"))
 
 
 def _passage(one: Json) -> Passage:
@@ -288,7 +294,7 @@ def _coverage_lines(
 
 def _named(url: str, title: str | None) -> str:
     """A source's title and address, the address as a link that only it can be."""
-    shown = re.sub(r"[<>\s\\]", lambda m: f"%{ord(m[0]):02X}", url)
+    shown = re.sub(r"[<>\s\\]", lambda m: f"%{ord(m[0]):02X}", _visible(url))
     link = f"<{shown}>" if re.match(r"(?:https?|file)://", shown) else f"`{shown}`"
     words = safe(title or "")
     return f"{words}, {link}" if words and title != url else link

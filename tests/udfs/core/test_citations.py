@@ -137,6 +137,13 @@ def test_60_no_text_becomes_a_link_an_image_or_html() -> None:
     assert "<img" not in brief.replace("\\<img", "") and "<script" not in brief.replace("\\<s", "")
 
 
+def test_25_no_escape_or_direction_of_a_page_comes_into_the_file() -> None:
+    evil = "Mills\x1b]0;owned\x07 \u202egnp.exe\u200b"
+    rows = [{**ROWS[0], "title": evil, "url": f"http://mill.example/{evil}"}]
+    made = compose(version(topic=evil), draft(f"It {evil}.", ("c1", QUOTE)), [], rows)
+    assert not {"\x1b", "\x07", "\u202e", "\u200b"} & set(made["brief"])
+
+
 def test_an_address_that_is_a_source_may_be_named() -> None:
     known = "http://mill.example/a"
     assert safe(f"See {known}.", [known]) == f"See {known}."
