@@ -26,9 +26,14 @@ from rich.table import Table
 from rich.text import Text
 
 from connectors.kafka import NewRecord, produce_all
+from connectors.settings import settings
+from deploy import stack
 from jobs import terminal
 from jobs.bundles import TEAM, Bundles, Seen
 from jobs.errors import TidemillError
+from jobs.sql_dir import expand
+from jobs.submission import Submission
+from jobs.submit import cluster
 from udfs.core import events
 from udfs.core.bundle import DEADLINE_S, QUIET_MS
 
@@ -115,17 +120,20 @@ def source_of(given: str) -> dict[str, Any]:
 
 
 def submit_missing(console: Console) -> None:
-    """Submit the team's jobs that do not run."""
-    from jobs.sql_dir import expand
-    from jobs.submit import cluster, submit
-
+    """Submit the team's jobs that do not run, from a process of its own (`jobs.submission`)."""
     target, _ = cluster()
     running = {job.name for job in target.jobs() if not job.ended}
     names = [name for name in expand([TEAM]) if name.replace("/", ".") not in running]
-    if names:
+    if not names:
+        return
+    submission = Submission(names, settings().home / "logs" / "research-submission.log")
+    try:
         with console.status(f"submitting {len(names)} jobs of the research team …"):
-            submit(names)
-        console.print(f"submitted: {', '.join(names)}", markup=False)
+            submission.start(stack.environment())
+            submission.join()
+    finally:
+        submission.close()
+    console.print(f"submitted: {', '.join(names)}", markup=False)
 
 
 def send_request(servers: str, bundle_id: str, wanted: dict[str, Any]) -> str:
