@@ -27,11 +27,11 @@ CREATE TEMPORARY VIEW unread_documents AS
 SELECT
   bundle_id,
   CONCAT(url, ' ', content_hash) AS document,
-  reply.error.reason AS reason,
-  reply.error.message AS message,
+  COALESCE(reply.error.reason, 'unknown') AS reason,
+  COALESCE(reply.error.message, '') AS message,
   headers
 FROM read_documents
-WHERE reply.error.reason IS NOT NULL;
+WHERE COALESCE(reply.error.reason, '') <> '';
 
 EXECUTE STATEMENT SET                                          -- act
 BEGIN

@@ -39,7 +39,7 @@ class Source:
     """What is known of one url. `briefed` is the content that the last version was fired with."""
 
     url: str
-    place: int
+    place: int = 1_000_000  # in the request; what a listing has found comes after, by its url
     awaited: bool = True  # a check of this round is still to report
     overdue: bool = False  # a deadline has passed without it: not waited for until it is heard of
     trace: str | None = None  # of its last check
@@ -184,8 +184,9 @@ class Bundle:
         asked.rounds = [*(r for r in asked.rounds if r != trace), trace][-ROUNDS_KEPT:]
         asked.deadline_ms = now_ms + asked.deadline_s * 1000
         self._touched.add("")
-        for url in urls:
+        for place, url in enumerate(dict.fromkeys(urls)):
             self._await(url, trace)
+            self.sources[url].place = place
 
     def _await(self, url: str, trace: str) -> None:
         source = self._edit(url)
@@ -234,7 +235,7 @@ class Bundle:
     def _edit(self, url: str) -> Source:
         source = self.sources.get(url)
         if source is None:
-            source = self.sources[url] = Source(url, len(self.sources))
+            source = self.sources[url] = Source(url)
         self._touched.add(url)
         return source
 
