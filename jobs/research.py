@@ -217,7 +217,7 @@ def show(console: Console, bundle_id: str, seen: Seen, known: int, out: Path | N
     path = out or Path(f"{bundle_id}-v{newest['version']}.md")
     path.write_text(newest["brief"], encoding="utf-8")
     if newest["version"] > known:
-        console.print(Markdown(brief, hyperlinks=False))
+        console.print(Markdown(brief))
     console.print()
     console.print(f"The brief is in {path}.", markup=False, soft_wrap=True)
     console.print(

@@ -37,7 +37,7 @@ _ORDERS = re.compile(
 _SPEAKER = re.compile(r"^(?:[A-Z][\w.'’-]*\s?){1,3}:\s+(?=[A-Z])")
 _LEANS = re.compile(
     r"(?:its?|this|that|these|those|they|their|he|she|his|her|but|and|or|so|however|such|both|here"
-    r"|there|then|also|for example|for instance|in addition|moreover|instead|therefore|thus)\b",
+    r"|[A-Za-z]+ed (?:at|by|in|from|on|for|to|with)|there|then|also|for example|for instance|in addition|moreover|instead|therefore|thus)\b",
     re.I,
 )
 _ASKS_FIGURE = re.compile(

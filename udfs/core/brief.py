@@ -285,7 +285,8 @@ def _coverage_lines(
     cited = {passages[chunk_id].url for chunk_id in numbers}
     unused = [source for source in version.sources if source["url"] not in cited]
     if unused and coverage["claims"]:
-        named = [_named(source["url"], source.get("title")) for source in unused[:UNUSED_SHOWN]]
+        shown = unused[:UNUSED_SHOWN]
+        named = [safe(source.get("title") or source["url"]) for source in shown]
         more = [f"{len(unused) - UNUSED_SHOWN} more"] if len(unused) > UNUSED_SHOWN else []
         yield f"- Read and not cited: {'; '.join([*named, *more])}."
     for missing in version.missing:
@@ -295,6 +296,6 @@ def _coverage_lines(
 def _named(url: str, title: str | None) -> str:
     """A source's title and address, the address as a link that only it can be."""
     shown = re.sub(r"[<>\s\\]", lambda m: f"%{ord(m[0]):02X}", _visible(url))
-    link = f"<{shown}>" if re.match(r"(?:https?|file)://", shown) else f"`{shown}`"
+    link = f"<{shown}>" if re.match(r"https?://", shown) else f"`{shown}`"
     words = safe(title or "")
     return f"{words}, {link}" if words and title != url else link
