@@ -37,14 +37,15 @@ _ORDERS = re.compile(
 _SPEAKER = re.compile(r"^(?:[A-Z][\w.'’-]*\s?){1,3}:\s+(?=[A-Z])")
 _LEANS = re.compile(
     r"(?:its?|this|that|these|those|they|their|he|she|his|her|but|and|or|so|however|such|both|here"
-    r"|[A-Za-z]+ed (?:at|by|in|from|on|for|to|with)|there|then|also|for example|for instance|in addition|moreover|instead|therefore|thus)\b",
+    r"|[A-Za-z]+ed (?:at|by|in|from|on|for|to|with)"
+    r"|there|then|also|for example|for instance|in addition|moreover|instead|therefore|thus)\b",
     re.I,
 )
 _ASKS_FIGURE = re.compile(
     r"(?:how (?:many|much|old|long|far|often|big|large|deep)|when|which year)\b", re.I
 )
 _SUBJECT = re.compile(
-    r"^(?:(?:An?|The)\s)?((?:[\w'’-]+\s){0,3}[\w'’-]+)\s(?:is|are)\s(?:an?|the|one)\s"
+    r"^((?:(?:An?|The)\s)?(?:[\w'’-]+\s){0,3}[\w'’-]+)\s(?:is|are)\s(?:an?|the|one)\s"
 )
 _WHOLE = re.compile(r"^[\"“'(\[]?[A-Z0-9À-Þ].{30,340}[.!?][\"”')\]]*$", re.DOTALL)
 _OF_FIGURES = (
