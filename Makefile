@@ -1,7 +1,7 @@
 # Python 3.11 or 3.12, make and a network are all that a fresh machine needs.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench chaos torture up down doctor wheel lock clean
+.PHONY: help setup demo demo-research test bench chaos torture up down doctor wheel lock clean
 
 BIN := .venv/bin
 REQUIREMENTS := deploy/requirements
@@ -11,12 +11,15 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,\
 	$(shell $(name) -c '$(FITS)' 2>/dev/null && echo $(name))))
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.java .venv/.jars ## Install everything into .venv (a second time costs nothing)
 
 demo: setup ## Start the local stack, run the SDR team on the sample leads
 	@$(BIN)/tidemill demo
+
+demo-research: setup .venv/.embeddings ## Write a cited brief from a sample site, its feed and its podcast
+	@$(BIN)/tidemill demo-research
 
 test: setup .venv/.embeddings ## Lint, types, import rules, and all tests
 	$(BIN)/ruff check .

@@ -234,7 +234,7 @@ class Assembly:
         try:
             columns = view_columns(self.environment, call.input_view)
             function = plan(call.arguments, columns, self.team)
-            check_columns(call, columns, function.output_columns())
+            check_columns(call, columns, function)
             endless = self.topics.endless
             side = keyed_view(
                 self.environment, call, function, self.script.job_name, endless=endless

@@ -81,12 +81,16 @@ class RunAgent(KeyedFunction):
         if not isinstance(name, str):
             raise BadCall("function", "run_agent is not told which agent", "agent => 'name'")
         definition = team.agent(name)
+        bound = {column for tool in resolve_tools(definition).values() for column in tool.bound}
         times = [column for column, declared in columns if declared.kind == "TIMESTAMP_LTZ"]
         shown = {column for column, _ in columns} - {"headers", *times}
         missing = sorted(definition.variables - shown)
         if missing:
             what = f"the instructions of agent {name} use {missing[0]}, which the input lacks"
             raise BadCall("input", what, f"columns {', '.join(sorted(definition.variables))}")
+        if lacking := sorted(bound - shown):
+            what = f"a tool of agent {name} takes {lacking[0]} from the row, which the input lacks"
+            raise BadCall("input", what, f"columns {', '.join(sorted(bound))}")
         return cls(definition, times)
 
     def output_columns(self) -> list[tuple[str, Type]]:

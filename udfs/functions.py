@@ -4,6 +4,7 @@ child_headers(headers, step, index)           headers of the index-th event that
 dead_letter_headers(headers, reason, message) headers of a dead letter that a script routes
 chunk_text(content, max_tokens, overlap)      a text as an array of chunks
 AI_EMBEDDING(text)                            the vector of a text
+compose_brief(…), brief_of_nothing(…)         see `udfs.brief_functions`
 """
 
 import datetime as dt
@@ -13,6 +14,7 @@ from typing import Any
 from pyflink.table import DataTypes
 from pyflink.table.udf import udf
 
+from udfs.brief_functions import BRIEF_FUNCTIONS
 from udfs.chunking import chunk_text
 from udfs.core import events
 from udfs.core.dead_letter import dead_letter_headers
@@ -49,4 +51,5 @@ def functions(job: str) -> dict[str, Callable[[], Any]]:
         "dead_letter_headers": lambda: udf(
             of_dead_letter, result_type=_HEADERS, deterministic=False
         ),
+        **BRIEF_FUNCTIONS,
     }

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from udfs.core.definition import AgentDefinition
-from udfs.keyed_function import Columns, KeyedFunction
+from udfs.keyed_function import Columns, KeyedFunction, StateFunction
 
 
 class Definitions(Protocol):
@@ -19,20 +19,23 @@ class Definitions(Protocol):
     def agent(self, name: str) -> AgentDefinition: ...
 
 
-Plan = Callable[[Mapping[str, Any], Columns, Definitions], KeyedFunction]
+Plan = Callable[[Mapping[str, Any], Columns, Definitions], KeyedFunction | StateFunction]
 
 
 def _planned_by(module: str, name: str) -> Plan:
     """Of a class that is imported when it is called for, with what it needs."""
 
-    def plan(arguments: Mapping[str, Any], columns: Columns, team: Definitions) -> KeyedFunction:
-        planned: KeyedFunction = getattr(import_module(module), name).plan(arguments, columns, team)
-        return planned
+    def plan(
+        arguments: Mapping[str, Any], columns: Columns, team: Definitions
+    ) -> KeyedFunction | StateFunction:
+        function: KeyedFunction | StateFunction = getattr(import_module(module), name)
+        return function.plan(arguments, columns, team)
 
     return plan
 
 
 KEYED_FUNCTIONS: dict[str, Plan] = {
+    "complete_bundle": _planned_by("udfs.bundles", "CompleteBundle"),
     "diff_chunks": _planned_by("udfs.diff_chunks", "DiffChunks"),
     "ingest_source": _planned_by("udfs.ingest", "IngestSource"),
     "run_agent": _planned_by("udfs.agent", "RunAgent"),

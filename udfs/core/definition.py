@@ -69,6 +69,7 @@ class Limits:
     """Where a run ends, whatever the model wants. `concurrency` and `queued` are the operator's."""
 
     steps: int = 6
+    revisions: int = 1
     tokens: int = 20_000
     seconds: float = 60
     call_seconds: float = 20
@@ -88,7 +89,7 @@ class AgentDefinition:
     reply: Mapping[str, Any]
     model: ModelOptions = field(default_factory=ModelOptions)
     tools: tuple[str, ...] = ()
-    planning: str = "direct"  # "direct" | "react"
+    planning: str = "direct"  # "direct" | "react" | "plan"
     memory: ShortTermMemory | None = None
     limits: Limits = field(default_factory=Limits)
     long_term: LongTermMemory | None = None
@@ -122,6 +123,15 @@ class AgentDefinition:
     def remembers(self) -> bool:
         """Whether a run leaves something to remember."""
         return self.memory is not None or self.long_term is not None
+
+    @cached_property
+    def result_columns(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """(property, tool, schema of a row) of what no model writes: the results of a tool."""
+        return [
+            (name, schema["x-results"], schema["items"])
+            for name, schema in self.reply["properties"].items()
+            if "x-results" in schema
+        ]
 
     @cached_property
     def uses_memory(self) -> bool:

@@ -70,6 +70,7 @@ class MemoryPart(_Part):
 
 class LimitsPart(_Part):
     steps: int = Field(default=Limits.steps, ge=1, le=100)
+    revisions: int = Field(default=Limits.revisions, ge=0, le=20)
     tokens: int = Field(default=Limits.tokens, ge=1)
     seconds: float = Field(default=Limits.seconds, gt=0, le=3_600)
     call_seconds: float = Field(default=Limits.call_seconds, gt=0, le=3_600)
@@ -86,7 +87,7 @@ class AgentPart(_Part):
     reply: dict[str, Any]
     model: ModelPart = ModelPart()
     tools: list[Tool] = Field(default=[], max_length=64)
-    planning: Literal["direct", "react"] | None = None
+    planning: Literal["direct", "react", "plan"] | None = None
     memory: MemoryPart | None = None
     limits: LimitsPart = LimitsPart()
 
@@ -150,7 +151,10 @@ def _other_problems(part: AgentPart, path: str) -> list[tuple[Path, str]]:
         # A block scalar's text begins on the line after its key.
         found.append((("instructions", error.line or 0), f"the template is not right: {error}"))
     if part.tools and part.planning == "direct":
-        found.append((("planning",), "tools need `planning: react`; direct makes one model call"))
+        expected = "tools need `planning: react` or `plan`; direct makes one model call"
+        found.append((("planning",), expected))
+    if part.planning == "plan" and not part.tools:
+        found.append((("planning",), "there is nothing to plan without `tools`"))
     if part.memory and not part.memory.short_term and not part.memory.long_term:
         found.append((("memory",), "has neither short_term nor long_term"))
     if part.memory and part.memory.long_term:
@@ -161,6 +165,11 @@ def _other_problems(part: AgentPart, path: str) -> list[tuple[Path, str]]:
             expected = "expected always, never or a boolean property of the reply"
             found.append((("memory", "long_term", "write"), f"is {write!r}; {expected}"))
     names = [tool.rpartition(".")[2] for tool in part.tools]
+    for name, schema in part.reply.get("properties", {}).items():
+        tool = schema.get("x-results") if isinstance(schema, dict) else None
+        if tool is not None and tool not in names:
+            where = ("reply", "properties", name, "x-results")
+            found.append((where, f"is {tool!r}, which is none of the agent's tools"))
     for index, name in enumerate(names):
         if name in names[:index]:
             found.append((("tools", index), f"a second tool is named {name!r}; names must differ"))
