@@ -37,7 +37,7 @@ chaos: setup ## Kill everything while 2,000 leads are on their way (twenty minut
 torture: setup ## Send in every bad input there is, and see where it ends (ten minutes)
 	@$(BIN)/python -m tests.torture
 
-up: setup ## Start or mend the local stack
+up: setup .venv/.embeddings ## Start or mend the local stack
 	@$(BIN)/tidemill up
 
 down: ## Stop the local stack; its data stays

@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from connectors import minilm
@@ -51,6 +52,17 @@ def embedder() -> Embedder:
         if name not in _loaded:
             _loaded[name] = _load(name)
         return _loaded[name]
+
+
+def check_installed() -> None:
+    """Raise EmbeddingError where this Python lacks what its model needs. Loads nothing."""
+    needed = {
+        minilm.NAME: (minilm.PACKAGE, "onnx", "onnxruntime", "tokenizers"),
+        "sentence-transformers": ("sentence_transformers",),
+    }
+    for package in needed.get(model_name().partition(":")[0], ()):
+        if find_spec(package) is None:
+            raise EmbeddingError(f"{package} is not installed: {INSTALL}")
 
 
 def embed(texts: Sequence[str]) -> "NDArray[Any]":

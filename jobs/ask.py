@@ -8,6 +8,7 @@ has no number.
 """
 
 import asyncio
+import logging
 import uuid
 from typing import Annotated, Any
 
@@ -77,6 +78,7 @@ async def _answer(bundle: str, question: str) -> tuple[list[Claim], dict[str, Pa
     from udfs.agent import model_and_journal
     from udfs.tools.chunks import passage, within_limit
 
+    logging.getLogger("connectors.vector_index").setLevel(logging.ERROR)  # a worker's log line
     definition = Team(sql_dir(), TEAM).agent(AGENT)
     found = within_limit([passage(one) for one in await search(bundle, question, PASSAGES)])
     if not found:

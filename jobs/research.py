@@ -121,7 +121,9 @@ def source_of(given: str) -> dict[str, Any]:
 
 def submit_missing(console: Console) -> None:
     """Submit the team's jobs that do not run, from a process of its own (`jobs.submission`)."""
-    target, _ = cluster()
+    target, is_local = cluster()
+    if is_local:
+        _can_embed()
     running = {job.name for job in target.jobs() if not job.ended}
     names = [name for name in expand([TEAM]) if name.replace("/", ".") not in running]
     if not names:
@@ -134,6 +136,16 @@ def submit_missing(console: Console) -> None:
     finally:
         submission.close()
     console.print(f"submitted: {', '.join(names)}", markup=False)
+
+
+def _can_embed() -> None:
+    """The local cluster's workers run in this Python. Raises TidemillError."""
+    from connectors.embedding import EmbeddingError, check_installed
+
+    try:
+        check_installed()
+    except EmbeddingError as error:
+        raise TidemillError(str(error), "`make up` does that for the local stack") from None
 
 
 def send_request(servers: str, bundle_id: str, wanted: dict[str, Any]) -> str:

@@ -79,6 +79,17 @@ def test_a_worker_that_embeds_nothing_loads_no_model() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_a_missing_package_is_told_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    embedding.check_installed()
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_weights")
+    with pytest.raises(EmbeddingError, match="no_such_weights is not installed: install the extra"):
+        embedding.check_installed()
+    monkeypatch.setenv("TIDEMILL_EMBEDDING_MODEL", "openai:text-embedding-3-small")
+    embedding.check_installed()
+
+
 @pytest.mark.parametrize("name", ["", "openai:", "other", "sentence-transformers:"])
 def test_an_unknown_model_is_told(name: str) -> None:
     with pytest.raises(EmbeddingError, match="expected all-MiniLM-L6-v2, openai:NAME or"):

@@ -136,7 +136,6 @@ def test_a_passage_is_shown_with_its_source_and_without_its_escapes() -> None:
 def test_a_folder_is_allowed_and_sent_as_its_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("connectors.folders")
     monkeypatch.setenv("TIDEMILL_HOME", str(tmp_path / "home"))
     folder = tmp_path / "notes"
     folder.mkdir()
