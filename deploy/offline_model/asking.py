@@ -58,10 +58,10 @@ _QUOTED = re.compile(r"“.*”", re.DOTALL)
 def mined(title: str, text: str) -> list[str]:
     """Questions around the phrases and figures of a source."""
     prose = [one for one, leans in said(text[:200_000]) if not leans][:SENTENCES_READ]
-    subjects = [found[1] for one in prose if (found := SUBJECT.match(one))]
+    subjects = [found[1] for one in prose if (found := SUBJECT.match(one)) and _names(found[1])]
     figures = [s for s in prose if FIGURES.search(YEAR.sub("", s)) and len(s) < 180]
     limits = [one for one in prose if LIMITS.search(one) and len(one) < 180 and one not in figures]
-    made = [_asked(_OF_TITLES, title)] if titled(title) else []
+    made = [_asked(_OF_TITLES, title.partition(" | ")[0])] if titled(title) else []
     made += [_asked(_OF_SUBJECTS, lowered(one)) for one in subjects[:2]]
     made += [_asked(_OF_PHRASES, one) for one in _phrases(prose, 2)]
     made += [_asked(_OF_FIGURES, one) for one in figures[:1]]
@@ -117,6 +117,12 @@ def _depth(question: str) -> int:
 def _asked(forms: Sequence[str], words: str) -> str:
     """A question about a sentence, the same for the same one."""
     return forms[sum(words.encode()) % len(forms)].format(words)
+
+
+def _names(subject: str) -> bool:
+    """Whether it is the name of a thing, and no half of a sentence."""
+    first, *rest = subject.lower().split()
+    return not (STOP | NEGATORS) & {*rest, *([first] if first not in ("a", "an", "the") else [])}
 
 
 def _phrases(prose: Sequence[str], most: int) -> list[str]:

@@ -42,6 +42,9 @@ _LEANS = re.compile(
     r"|(?:yes|no|well|oh)[,.])\b",
     re.I,
 )
+_WRAPPED_CHARS = 50  # a line of so many that ends in no sentence goes on in the next
+_BEGINS = re.compile(r"[-*+•>|#]\s|\d+[.)]\s|[`~]{3}|\|")
+_FENCED = re.compile(r"^\s*(```|~~~).*?^\s*\1", re.DOTALL | re.MULTILINE)
 _WHOLE = re.compile(r"^[\"“'(\[]?[A-Z0-9À-Þ].{30,340}[.!?][\"”')\]]*$", re.DOTALL)
 
 
@@ -51,11 +54,26 @@ def said(text: str) -> Iterator[tuple[str, bool]]:
     What comes after a question is its answer, and is seldom understood alone.
     """
     before = ""
-    for one in sentences(text):
+    for one in sentences(unwrapped(text)):
         sentence = _SPEAKER.sub("", one)
         if _quotable(sentence):
             yield sentence, _LEANS.match(sentence) is not None or before.endswith("?")
         before = sentence
+
+
+def unwrapped(text: str) -> str:
+    """The text without code blocks, its paragraphs a line each, however their lines were broken."""
+    lines: list[str] = []
+    last = ""
+    for line in _FENCED.sub("", text).splitlines():
+        line = line.strip()
+        goes_on = line[:1].islower() or (len(last) >= _WRAPPED_CHARS and last[-1] not in ".!?:;")
+        if last and line and goes_on and not _BEGINS.match(line):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+        last = line
+    return "\n".join(lines)
 
 
 def titled(title: object) -> bool:

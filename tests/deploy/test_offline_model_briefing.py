@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.offline_model import asking
 from deploy.offline_model.chat import complete
+from deploy.offline_model.prose import said
 from udfs.core.brief import Version, compose
+from udfs.core.citations import stands_in
 from udfs.core.planning import plan_format
 from udfs.core.reply import ReplyFormat
 from udfs.core.template import data_block
@@ -92,3 +95,48 @@ def test_without_a_passage_about_the_topic_it_says_so_and_cites_nothing() -> Non
     made = answered(form("write_brief"), {"topic": "Volcanoes"}, [PASSAGE])
     (section,) = made["sections"]
     assert section["claims"][0]["citations"] == []
+
+
+def test_a_paragraph_of_broken_lines_is_read_as_one_and_code_is_not() -> None:
+    text = (
+        "# Sluices\n\nA sluice is a gate in a dam which lets the water of the pond go\n"
+        "Through the wheel only, and keeps the sea out while it is high.\n\n"
+        "```\nThis stands in a block of code and ends like a sentence of prose.\n```\n"
+        "- Every gate of the dam is opened by\n  the tide, and by nobody else."
+    )
+    found = [one for one, _ in said(text)]
+    assert len(found) == 2 and found[0].startswith("A sluice is") and found[0].endswith("is high.")
+    assert found[1] == "Every gate of the dam is opened by the tide, and by nobody else."
+    assert all(stands_in(one, text) for one in found)
+
+
+def test_what_answers_a_question_does_not_stand_alone() -> None:
+    text = "Host: What comes next for you? Guest: Two more tide mills further up the same coast."
+    assert [leans for _, leans in said(text)] == [True]
+
+
+def test_a_brief_draws_on_sources_by_turns() -> None:
+    talkative = " ".join(
+        f"A tide mill of the {name} coast grinds the corn of its own village."
+        for name in ("northern", "southern", "eastern", "western", "outer", "inner", "upper")
+    )
+    passages = [{**PASSAGE, "text": talkative}]
+    passages += [
+        {"chunk_id": f"o{n}", "url": f"http://o{n}.example", "text": f"A tide mill {what} here."}
+        for n, what in enumerate(("needs a pond and a dam", "was built of green oak"))
+    ]
+    made = answered(form("write_brief"), {"topic": "Tide mills"}, passages)
+    claims = [claim for section in made["sections"] for claim in section["claims"]]
+    cited = {claim["citations"][0]["chunk_id"] for claim in claims}
+    assert cited == {"c1", "o0", "o1"}
+
+
+def test_questions_do_not_all_ask_alike() -> None:
+    figures = [f"What lies behind this figure: “It takes {n} hours of work.”?" for n in range(9)]
+    others = [f"Why does “Mill {n}” matter to the whole?" for n in range(9)]
+    request = {"topic": "Tide mills", "mined_questions": [*figures, *others, *map(str, range(12))]}
+    found = [one["question"] for one in asking.questions(request, [])]
+    assert len(found) == asking.QUESTIONS == len(set(found))
+    assert sum("behind this figure" in one for one in found) == asking.PER_FORM
+    few = {"topic": "Tide mills", "mined_questions": figures}
+    assert sum("behind" in one["question"] for one in asking.questions(few, [])) == len(figures)
