@@ -22,7 +22,7 @@ DEPTHS = ("introduction", "background", "detail", "depth")
 SENTENCES_READ = 600
 _OF_TITLES = (
     "What should a newcomer remember of “{}”?",
-    "Why does “{}” matter to the whole?",
+    "Why does “{}” matter?",
     "What would you add to “{}” today?",
     "What does “{}” leave out?",
 )

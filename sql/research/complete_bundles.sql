@@ -37,7 +37,12 @@ UNION ALL
 SELECT
   bundle_id,
   'stored' AS kind,
-  JSON_OBJECT(KEY 'url' VALUE url, KEY 'content_hash' VALUE content_hash) AS event,
+  JSON_OBJECT(
+    KEY 'url' VALUE url,
+    KEY 'content_hash' VALUE content_hash,
+    KEY 'chunk_count' VALUE chunk_count,
+    KEY 'changed_count' VALUE changed_count
+  ) AS event,
   headers
 FROM stored_documents
 UNION ALL

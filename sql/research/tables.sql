@@ -104,7 +104,8 @@ CREATE TABLE mined_questions (
 LIKE kafka_topic;
 
 -- A bundle that a brief can be written of: all of its sources have arrived or failed, or its time is
--- over. `changes` tells what differs from the version before, `questions` are the mined ones.
+-- over. `changes` tells what differs from the version before (added, changed with how many passages
+-- are new, removed, missing), `questions` are the mined ones.
 -- Written in one transaction with the state that says so: each version once, whatever is killed.
 CREATE TABLE bundle_versions (
   bundle_id STRING,

@@ -133,7 +133,7 @@ def test_a_brief_draws_on_sources_by_turns() -> None:
 
 def test_questions_do_not_all_ask_alike() -> None:
     figures = [f"What lies behind this figure: “It takes {n} hours of work.”?" for n in range(9)]
-    others = [f"Why does “Mill {n}” matter to the whole?" for n in range(9)]
+    others = [f"Why does “Mill {n}” matter?" for n in range(9)]
     request = {"topic": "Tide mills", "mined_questions": [*figures, *others, *map(str, range(12))]}
     found = [one["question"] for one in asking.questions(request, [])]
     assert len(found) == asking.QUESTIONS == len(set(found))

@@ -52,6 +52,8 @@ class Source:
     questions: list[str] = field(default_factory=list)
     reason: str | None = None
     briefed: str | None = None
+    passages: int = 0
+    passages_new: int = 0  # since the last version
 
     @property
     def arrived(self) -> bool:
@@ -89,6 +91,14 @@ class Source:
         if has or had:
             return "added" if has else "removed"
         return "missing" if before is None and now is not None else None
+
+    @property
+    def change_told(self) -> str | None:
+        """The same, and of a change how much is new."""
+        if self.change != "changed" or not self.passages_new:
+            return self.change
+        new = min(self.passages_new, self.passages)
+        return f"changed ({new} of {self.passages} passages {'is' if new == 1 else 'are'} new)"
 
 
 @dataclass
@@ -146,7 +156,7 @@ class Bundle:
         takers: dict[str, Callable[[], object]] = {
             "requested": lambda: self._requested(event, trace, headers, now_ms),
             "checked": lambda: self._checked(event, trace),
-            "stored": lambda: self._filed(event, "stored_hash"),
+            "stored": lambda: self._stored(event),
             "mined": lambda: self._mined(event),
         }
         if kind not in takers:
@@ -228,6 +238,11 @@ class Bundle:
         self._noted(source.url)
         return source
 
+    def _stored(self, event: Json) -> None:
+        source = self._filed(event, "stored_hash")
+        source.passages = _count(event, "chunk_count")
+        source.passages_new += _count(event, "changed_count")
+
     def _mined(self, event: Json) -> None:
         questions = [q for q in event.get("questions") or () if q and q.strip()]
         self._filed(event, "mined_hash").questions = questions[:QUESTIONS_PER_SOURCE]
@@ -274,7 +289,7 @@ class Bundle:
         expected = [source for source in ordered if source.expected]
         arrived = [source for source in expected if source.arrived]
         missing = [source for source in expected if not source.arrived]
-        changes = [(s.url, s.change) for s in ordered if s.change] if asked.version > 1 else []
+        changes = [(s.url, s.change_told) for s in ordered if s.change] if asked.version > 1 else []
         version = {
             "topic": asked.topic,
             "guest_name": asked.guest_name,
@@ -289,8 +304,9 @@ class Bundle:
             "changes": [{"url": url, "what": what} for url, what in changes],
             "questions": _by_turns([s.questions for s in arrived])[:QUESTIONS_PER_VERSION],
         }
-        for url in [s.url for s in ordered if s.briefed != s.current]:
-            self._edit(url).briefed = self.sources[url].current
+        for url in [s.url for s in ordered if s.briefed != s.current or s.passages_new]:
+            source = self._edit(url)
+            source.briefed, source.passages_new = source.current, 0
             self._noted(url)
         return version
 
@@ -316,6 +332,11 @@ def _url(event: Json) -> str:
     if not isinstance(url, str) or not url:
         raise BadEvent("no_url", "the event names no source")
     return url
+
+
+def _count(event: Json, name: str) -> int:
+    found = event.get(name)
+    return found if isinstance(found, int) else 0
 
 
 def _known(kind: type, piece: Json) -> Json:

@@ -68,12 +68,12 @@ def checked(url: str, status: str, **more: Any) -> Event:
     return name, "checked", {"url": url, "status": status, **more}
 
 
-def document(url: str, content: str = "a") -> list[Event]:
+def document(url: str, content: str = "a", changed: int = 0) -> list[Event]:
     """What three topics say of a document that came, in the order of cause."""
     of = {"url": url, "content_hash": content}
     return [
         checked(url, "document", content_hash=content, title=f"The {url}", kind="page"),
-        (f"s-{url}-{content}", "stored", of),
+        (f"s-{url}-{content}", "stored", {**of, "chunk_count": 5, "changed_count": changed}),
         (f"m-{url}-{content}", "mined", {**of, "questions": [f"What of {url}?"]}),
     ]
 
@@ -178,6 +178,21 @@ def test_one_edit_of_three_events_makes_one_version_that_says_what_changed() -> 
     assert [one["version"] for one in bundle.versions] == [1, 2]
     assert bundle.versions[1]["changes"] == [{"url": "p", "what": "changed"}]
     assert bundle.versions[1]["complete"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [(1, "changed (1 of 5 passages is new)"), (2, "changed (2 of 5 passages are new)")],
+)
+def test_a_change_says_how_much_of_a_source_is_new_since_the_last_version(
+    changed: int, what: str
+) -> None:
+    bundle = Deliveries()
+    send(bundle, [request("p"), *document("p", changed=5)])
+    bundle.restart()
+    send(bundle, document("p", "b", changed=changed))
+    bundle.wait(QUIET_MS)
+    assert bundle.versions[1]["changes"] == [{"url": "p", "what": what}]
 
 
 def test_a_deadline_fires_a_partial_version_and_the_late_source_the_next() -> None:
