@@ -28,8 +28,8 @@ def _planned_by(module: str, name: str) -> Plan:
     def plan(
         arguments: Mapping[str, Any], columns: Columns, team: Definitions
     ) -> KeyedFunction | StateFunction:
-        function: KeyedFunction | StateFunction = getattr(import_module(module), name)
-        return function.plan(arguments, columns, team)
+        planned: Plan = getattr(import_module(module), name).plan
+        return planned(arguments, columns, team)
 
     return plan
 

@@ -75,7 +75,7 @@ def questions(request: Json, sentences: Iterable[str]) -> list[Json]:
     found = [str(question) for question in request.get("mined_questions") or ()]
     limits = [one for one in sentences if LIMITS.search(one) and len(one) < 180]
     made = {
-        f"How would you explain {topic} to somebody who hears of it for the first time?": 0,
+        f"How would you explain {topic} to a newcomer?": 0,
         f"What made {topic} worth your time?": 0,
         f"What do most people get wrong about {topic}?": 1,
         f"What would have to happen for {topic} to look different in five years?": 3,
