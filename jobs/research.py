@@ -40,7 +40,13 @@ from udfs.core.bundle import DEADLINE_S, QUIET_MS
 LOOK_S = 0.5
 WRITING_S = 240.0  # for the agent, once a version is fired
 SHOWN_SOURCES = 24
-_STYLES = {"ready": "green", "unchanged": "green", "listed": "green", "failed": "red"}
+_STYLES = {
+    "ready": "green",
+    "unchanged": "green",
+    "listed": "green",
+    "removed": "red",
+    "failed": "red",
+}
 
 
 def research(
@@ -81,7 +87,9 @@ def research(
     known = max([0, *before.versions, *before.briefs])
     trace = send_request(watched.servers, bundle_id, wanted)
     console.print(f"bundle {bundle_id}: {len(sources)} sources to read", markup=False)
+    begun = time.monotonic()
     seen = watch(console, watched, bundle_id, trace, known, deadline)
+    console.print(f"{counted(seen)} · {time.monotonic() - begun:.0f} s", markup=False)
     show(console, bundle_id, seen, known, out)
 
 
@@ -165,11 +173,14 @@ def watch(
     """Show the sources until a new brief is there, or nothing new can come."""
     begun = time.monotonic()
     settled_since: float | None = None
+    said: set[str] = set()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
             seen = watched.look().get(bundle_id, Seen())
-            live.update(progress(bundle_id, seen, known, time.monotonic() - begun))
             now = time.monotonic()
+            live.update(progress(seen, known, now - begun))
+            if not console.is_terminal:
+                say_finished(console, seen, trace, said)
             if any(version > known for version in seen.briefs):
                 return seen
             settled = trace in seen.request.rounds and seen.bundle.settled
@@ -191,7 +202,18 @@ def watch(
             time.sleep(LOOK_S)
 
 
-def progress(bundle_id: str, seen: Seen, known: int, seconds: float) -> Group:
+def say_finished(console: Console, seen: Seen, trace: str, said: set[str]) -> None:
+    """A line for each source that this round is done with, where nothing can be drawn over."""
+    for source in seen.sources():
+        state = seen.state(source)
+        if source.trace == trace and state in _STYLES and source.url not in said:
+            said.add(source.url)
+            name = terminal.visible(source.title or source.url)
+            why = f" ({terminal.visible(source.reason)})" if source.reason else ""
+            console.print(f"{state:<10}{name}{why}", markup=False, soft_wrap=True)
+
+
+def progress(seen: Seen, known: int, seconds: float) -> Group:
     """The sources with where they are, and what is being done."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(width=10)
@@ -204,12 +226,18 @@ def progress(bundle_id: str, seen: Seen, known: int, seconds: float) -> Group:
         state = seen.state(source)
         name = terminal.visible(source.title or source.url)
         table.add_row(Text(state, style=_STYLES.get(state, "yellow")), Text(name), _beside(source))
-    counts = Counter(seen.state(one) for one in sources)
-    told = ", ".join(f"{count} {state}" for state, count in counts.most_common())
     fired = [version for version in seen.versions if version > known]
     doing = f"writing version {max(fired)}" if fired else "reading"
     more = f"   and {len(sources) - SHOWN_SOURCES} more" if len(sources) > SHOWN_SOURCES else ""
-    return Group(table, Text(more), Text(f"{doing} · {told or 'request sent'} · {seconds:.0f} s"))
+    return Group(
+        table, Text(more), Text(f"{doing} · {counted(seen) or 'request sent'} · {seconds:.0f} s")
+    )
+
+
+def counted(seen: Seen) -> str:
+    """How many sources are in which state, most first."""
+    counts = Counter(seen.state(one) for one in seen.sources())
+    return ", ".join(f"{count} {state}" for state, count in counts.most_common())
 
 
 def _beside(source: Any) -> Text:

@@ -17,6 +17,7 @@ from jobs.research import (
     bundles_table,
     progress,
     research,
+    say_finished,
     source_of,
     unbalanced,
 )
@@ -79,10 +80,26 @@ def test_progress_shows_what_is_waited_for_first_and_no_escapes(bundles: Bundles
     put(bundles, "research_requests", {"topic": "M", "sources": [{"url": url} for url in urls]})
     failed = {"url": urls[0], "status": "failed", "reason": "http_404\x1b[31m"}
     seen = put(bundles, "source_documents", failed)
-    told = rendered(progress("mills", seen, 0, 3.0))
+    told = rendered(progress(seen, 0, 3.0))
     assert "29 waiting, 1 failed" in told and "6 more" in told
     assert urls[0] not in told and "\x1b" not in told
     assert "mills" in rendered(bundles_table(bundles.found))
+
+
+def test_in_a_pipe_each_source_is_told_once_when_its_round_is_done(bundles: Bundles) -> None:
+    pages = [{"url": f"{SITE}{name}"} for name in ("a", "b\x1b[31m", "c")]
+    put(bundles, "research_requests", {"topic": "M", "sources": pages})
+    document = {"url": pages[0]["url"], "title": "The A", "content_hash": "h", "questions": []}
+    put(bundles, "source_documents", {**document, "status": "document"})
+    seen = put(bundles, "source_documents", {**pages[1], "status": "failed", "reason": "dns"})
+    console, said = Console(file=io.StringIO(), width=30), set[str]()
+    say_finished(console, seen, TRACE, said)
+    put(bundles, "stored_documents", document)
+    put(bundles, "mined_questions", document)
+    say_finished(console, seen, TRACE, said)
+    say_finished(console, seen, "9" * 32, set())
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert told == f"failed    {SITE}b\\x1b[31m (dns)\nready     The A\n"
 
 
 def rendered(what: Any) -> str:
