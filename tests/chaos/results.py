@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from tests.chaos.controls import Control
 from tests.chaos.failpoints import Hit
+from tests.chaos.kills import Blow
+from tests.chaos.research import Outcome as Briefed
 from tests.chaos.run import SMTP_CONNECTIONS, Outcome
+from tests.chaos.store import Outcome as Stored
 
 HEAD = """# Kills, failpoints and planted defects
 
@@ -26,13 +29,18 @@ class Results:
     controls: list[Control] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     outcome: Outcome | None = None
+    stored: Stored | None = None
+    briefed: Briefed | None = None
+    research_controls: list[Control] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
         clean = self.outcome is None or not self.outcome.breaches
+        research = (self.stored, self.briefed)
         return (
             clean
-            and all(control.caught for control in self.controls)
+            and not any(one.wrong for one in research if one is not None)
+            and all(control.caught for control in (*self.controls, *self.research_controls))
             and not any(hit.wrong for hit in self.hits)
         )
 
@@ -47,6 +55,11 @@ class Results:
         if self.controls:
             title = "## controls: defects planted, to see that they are seen"
             parts.append([title, "", when, "", *_defects(self.controls)])
+        if self.stored and self.briefed:
+            parts.append(_research(self.stored, self.briefed, when))
+        if self.research_controls:
+            title = "## research controls: defects planted in the research team's way"
+            parts.append([title, "", when, "", *_defects(self.research_controls)])
         return ["\n".join(lines) for lines in parts]
 
 
@@ -106,6 +119,47 @@ def _run(outcome: Outcome, when: str) -> list[str]:
         ),
     )
     return lines
+
+
+def _research(stored: Stored, briefed: Briefed, when: str) -> list[str]:
+    """The index alone, whose documents change while they are in flight; then the whole team."""
+    title = f"## research: {briefed.documents} documents, {len(briefed.blows)} kills, twice"
+    lines = [
+        title,
+        "",
+        when,
+        "",
+        "The chunk set is compared, id for id, hash for hash and place for place, with the one "
+        "computed without Flink. Index alone: versions of documents on its topic, some overtaken "
+        "while in flight. Whole team: a local site, feeds and pages, asked for again after edits.",
+        "",
+    ]
+    wrong = dict.fromkeys((*stored.wrong, *briefed.wrong))
+    rows: list[tuple[object, ...]] = [
+        ("documents", stored.documents, briefed.documents),
+        ("… that changed", stored.documents // 10, briefed.changed),
+        ("chunks in the store, as computed", stored.chunks, briefed.chunks),
+        ("kill -9", _victims(stored.blows), _victims(briefed.blows)),
+        ("documents / bundles in flight at a kill", *map(_in_flight, (stored, briefed))),
+        ("bundles", "", briefed.bundles),
+        ("briefs, one of each version", "", briefed.briefs),
+        ("model calls", "", briefed.paid),
+        ("… paid again, their answer on the way at the kill", "", briefed.paid_in_flight),
+        ("… paid again otherwise", "", briefed.wrong.get("model calls paid twice", 0)),
+        *((f"WRONG: {name}", stored.wrong.get(name, 0), briefed.wrong.get(name, 0))
+          for name in wrong),
+        ("not as it must be", sum(stored.wrong.values()), sum(briefed.wrong.values())),
+        ("seconds", f"{stored.seconds:.0f}", f"{briefed.seconds:.0f}"),
+    ]  # fmt: skip
+    return [*lines, *_table(("what", "index alone", "whole team"), rows)]
+
+
+def _victims(blows: Sequence[Blow]) -> str:
+    return _counts(Counter(blow.victim for blow in blows))
+
+
+def _in_flight(outcome: Stored | Briefed) -> str:
+    return _range(blow.leads_in_flight for blow in outcome.blows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

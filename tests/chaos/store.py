@@ -148,7 +148,7 @@ def _strike(place: World, fed: list[Document], victim: str, rng: random.Random) 
         if not unfinished:
             first = 1_000_000 + len(fed)
             _feed(place, fed, [written(n, rng) for n in range(first, first + MORE)])
-        elif kills.processes(place, victim):
+        elif kills.targets(place, victim):
             return kills.strike(place, victim, "kill", unfinished, rng)
         if time.monotonic() > deadline:
             raise kills.NotProven(f"{victim}: {unfinished} documents are in flight")
@@ -196,6 +196,8 @@ def judge(fed: Sequence[Document]) -> Counter[str]:
         database = mongo[settings().mongodb_database]
         stored = {row["_id"]: row for row in database["chunks"].find()}
         documents = {(r["bundle_id"], r["url"]): r for r in database["documents"].find()}
+    bundles = {one.bundle_id for one in fed}
+    stored = {name: row for name, row in stored.items() if row["bundle_id"] in bundles}
     wrong["missing"] = len(wanted.keys() - stored.keys())
     wrong["stale"] = len(stored.keys() - wanted.keys())
     for name in wanted.keys() & stored.keys():

@@ -23,6 +23,8 @@ FAMILIES = (
     ("E-mail", range(83, 93)),
     ("Process killers", range(P10, P10 + 1)),
 )
+ODD = 2_000  # no number of the list: odd sources
+RESEARCH = "## Research team"
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Results:
             if rows:
                 rows.sort(key=lambda row: row[0] if isinstance(row[0], int) else P10)
                 lines += [f"## {title}", ""]
-                lines += _table(("case", "what", "tried on", "expected", "found", "restarts"), rows)
+                lines += _table(HEAD_OF_CASES, rows)
         return "\n".join([*lines, *self._flood(), *self._controls()])
 
     def _flood(self) -> list[str]:
@@ -112,6 +114,28 @@ class Results:
 
 
 Cells = tuple[object, ...]
+HEAD_OF_CASES = ("case", "what", "tried on", "expected", "found", "restarts")
+
+
+def research_section(
+    found: Sequence[Found], missing: Iterable[tuple[int, str, str]], seconds: float, seed: int
+) -> str:
+    """What came of the research team's cases, as a section of the file."""
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    inputs = sum(len(one.case.inputs) for one in found)
+    rows = _rows(found)
+    rows += [(n, name, "", "", f"not tried: {why}", "") for n, name, why in missing]
+    rows.sort(key=lambda row: int(str(row[0]).strip("*–") or ODD))
+    lines = [
+        f"{RESEARCH}: bundles of bad sources, requests and replies",
+        "",
+        f"Measured on {day} by `make torture`, seed {seed}, in {seconds:.0f} s: "
+        f"{sum(one.good for one in found)} of {len(found)} cases ({inputs} records) as expected. "
+        "A record is followed to its last end: what a visit came to, chunks stored, questions "
+        "mined, the bundle's version (of how many sources), the brief.",
+        "",
+    ]
+    return "\n".join([*lines, *_table(HEAD_OF_CASES, rows)])
 
 
 def _rows(found: Iterable[Found]) -> list[Cells]:
@@ -140,7 +164,7 @@ def _where(same: Sequence[Found]) -> str:
 
 
 def _number(number: object) -> object:
-    return "–" if number == P10 else number
+    return "–" if number in (P10, ODD) else number
 
 
 def _reached(one: Reached) -> Cells:
