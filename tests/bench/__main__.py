@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.markdown import Markdown
 
-from tests.bench import agent, cpu, demo, enrich, figures, recovery, research
+from tests.bench import agent, cpu, demo, enrich, figures, first_chunk, recovery, research
 
 MEASURES: dict[str, Callable[[int], list[figures.Section]]] = {
     "enrich": enrich.measure,
@@ -18,6 +18,7 @@ MEASURES: dict[str, Callable[[int], list[figures.Section]]] = {
     "demo": demo.measure,
     "index": research.index,
     "search": research.search,
+    "research": first_chunk.measure,
 }
 
 

@@ -15,7 +15,6 @@ FAILED = ("page: failed: {0}", "dead letter: {0}")
 OTHERWISE = {
     "longer/": "ok",
     "cut/": "incomplete",
-    "pdf/": "ok",
 }
 SLOW = ("drip/", "slow-chunks/", "silent/")
 
