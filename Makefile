@@ -31,10 +31,10 @@ test: setup .venv/.embeddings ## Lint, types, import rules, and all tests
 bench: setup .venv/.embeddings .venv/.torch ## Measure on this machine (twenty minutes; nothing else should run)
 	@$(BIN)/python -m tests.bench
 
-chaos: setup ## Kill everything while 2,000 leads are on their way (twenty minutes)
+chaos: setup .venv/.embeddings ## Kill everything while leads and sources are on their way (forty minutes)
 	@$(BIN)/python -m tests.chaos
 
-torture: setup ## Send in every bad input there is, and see where it ends (ten minutes)
+torture: setup .venv/.embeddings ## Send in every bad input there is, and see where it ends (twenty minutes)
 	@$(BIN)/python -m tests.torture
 
 up: setup .venv/.embeddings ## Start or mend the local stack

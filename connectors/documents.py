@@ -18,7 +18,7 @@ from connectors.web_text import Limits, decoded, extract, why_no_page
 
 PDF_PAGES = 2_000
 TEXT_CHARACTERS = 4_000_000
-LIMITS = Limits(markup_characters=4_000_000, elements=200_000)
+LIMITS = Limits(markup_characters=4_000_000, elements=200_000, tag_characters=8_000)
 FEED_TYPES = frozenset(
     """application/rss+xml application/atom+xml application/rdf+xml application/xml
     text/xml""".split()

@@ -54,10 +54,12 @@ _NO_PAGE = (
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a page is read, and how large a tree is taken for an article's."""
+    """How much of a page is read, and how large a tree is taken for an article's. A longer tag is
+    left out: libxml2 compares each attribute with all others of its tag."""
 
     markup_characters: int = MARKUP_CHARACTERS
     elements: int = ELEMENTS
+    tag_characters: int = MARKUP_CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def extract(page: Page, limits: Limits | None = None) -> Text:
     markup = decoded(page)
     if page.content_type.startswith("text/") and page.content_type != "text/html":
         return Text("", _tidy(markup))
-    root = _parsed(_without_hidden(markup)[: limits.markup_characters])
+    shown = _without_hidden(markup)[: limits.markup_characters]
+    root = _parsed(re.sub(rf"<[a-zA-Z][^<>]{{{limits.tag_characters},}}>?", " ", shown))
     if root is None:
         return Text("", "")
     title = " ".join((root.findtext(".//title") or "").split())[:TITLE_CHARACTERS]

@@ -111,3 +111,16 @@ def test_a_page_made_to_break_a_parser_ends(body: bytes) -> None:
         await readers.aclose()
 
     asyncio.run(reads())
+
+
+def test_a_tag_of_endless_attributes_hides_no_text() -> None:
+    async def reads() -> None:
+        readers = Readers(processes=1)
+        attributes = b" ".join(b"a%d=1" % number for number in range(200_000))
+        body = (
+            b"<html><body><p " + attributes + b">Mills grind.</p><p>Tides turn.</p></body></html>"
+        )
+        assert "Tides turn." in (await readers.read(page(body, "text/html"))).text
+        await readers.aclose()
+
+    asyncio.run(reads())

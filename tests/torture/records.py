@@ -91,7 +91,7 @@ def _without() -> Make:
 
 def _wrong_type(value: bytes, topic: str, key: str) -> bytes:
     found = json.loads(value)
-    found[required(topic)] = {"of": 7} if isinstance(found[required(topic)], str) else 7
+    found[required(topic)] = {"of": 7} if isinstance(found[required(topic)], str | int) else 7
     return encoded(found)
 
 
