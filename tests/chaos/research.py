@@ -231,7 +231,7 @@ def judged(bundles: Sequence[Bundle], told: Told) -> Counter[str]:
                 value, edited = _value(record), place[1] > 1
                 whole = value["complete"] and value["arrived"] == len(bundle.paths)
                 wrong["versions of a part"] += not whole
-                changes = {(change["url"], change["what"]) for change in value["changes"]}
+                changes = {(c["url"], c["what"].partition(" (")[0]) for c in value["changes"]}
                 due = {(url, "changed") for url in bundle.changed} if edited else set()
                 wrong["versions with other changes"] += changes != due
             wrong["versions without a brief"] += place not in briefs
