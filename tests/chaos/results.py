@@ -55,8 +55,10 @@ class Results:
         if self.controls:
             title = "## controls: defects planted, to see that they are seen"
             parts.append([title, "", when, "", *_defects(self.controls)])
-        if self.stored and self.briefed:
-            parts.append(_research(self.stored, self.briefed, when))
+        if self.stored:
+            parts.append(_stored(self.stored, when))
+        if self.briefed:
+            parts.append(_briefed(self.briefed, when))
         if self.research_controls:
             title = "## research controls: defects planted in the research team's way"
             parts.append([title, "", when, "", *_defects(self.research_controls)])
@@ -121,45 +123,45 @@ def _run(outcome: Outcome, when: str) -> list[str]:
     return lines
 
 
-def _research(stored: Stored, briefed: Briefed, when: str) -> list[str]:
-    """The index alone, whose documents change while they are in flight; then the whole team."""
-    title = f"## research: {briefed.documents} documents, {len(briefed.blows)} kills, twice"
-    lines = [
-        title,
-        "",
-        when,
-        "",
-        "The chunk set is compared, id for id, hash for hash and place for place, with the one "
-        "computed without Flink. Index alone: versions of documents on its topic, some overtaken "
-        "while in flight. Whole team: a local site, feeds and pages, asked for again after edits.",
-        "",
+SAME = "chunks in the store: id for id, hash for hash those computed without Flink"
+
+
+def _stored(outcome: Stored, when: str) -> list[str]:
+    """The index job alone."""
+    rows = (
+        ("documents", outcome.documents),
+        ("… of which another version came while they were in flight", outcome.documents // 10),
+        (SAME, outcome.chunks),
+        *_kills_and_faults(outcome),
+    )
+    title = f"## index: {outcome.documents} documents, {len(outcome.blows)} kills"
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *_table(("what", "found"), rows)]
+
+
+def _briefed(outcome: Briefed, when: str) -> list[str]:
+    """The whole research team, from a local site to the brief."""
+    rows = (
+        ("bundles of pages, one in two named by a feed", outcome.bundles),
+        ("documents", outcome.documents),
+        ("… edited after version 1, and the bundle asked for again", outcome.changed),
+        (SAME, outcome.chunks),
+        ("briefs: one of each version, of all its sources and of what changed", outcome.briefs),
+        ("model calls", outcome.paid),
+        ("… paid again, the answer on its way when its process was killed", outcome.paid_in_flight),
+        ("… paid again otherwise", outcome.wrong.get("model calls paid twice", 0)),
+        *_kills_and_faults(outcome),
+    )
+    title = f"## research: {outcome.documents} documents, {len(outcome.blows)} kills"
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *_table(("what", "found"), rows)]
+
+
+def _kills_and_faults(outcome: Stored | Briefed) -> list[tuple[str, object]]:
+    in_flight = _range(blow.leads_in_flight for blow in outcome.blows)
+    return [
+        ("kill -9", _counts(Counter(blow.victim for blow in outcome.blows))),
+        ("in flight at a kill", in_flight),
+        ("not as it must be", _counts(dict(outcome.wrong)) if outcome.wrong else 0),
     ]
-    wrong = dict.fromkeys((*stored.wrong, *briefed.wrong))
-    rows: list[tuple[object, ...]] = [
-        ("documents", stored.documents, briefed.documents),
-        ("… that changed", stored.documents // 10, briefed.changed),
-        ("chunks in the store, as computed", stored.chunks, briefed.chunks),
-        ("kill -9", _victims(stored.blows), _victims(briefed.blows)),
-        ("documents / bundles in flight at a kill", *map(_in_flight, (stored, briefed))),
-        ("bundles", "", briefed.bundles),
-        ("briefs, one of each version", "", briefed.briefs),
-        ("model calls", "", briefed.paid),
-        ("… paid again, their answer on the way at the kill", "", briefed.paid_in_flight),
-        ("… paid again otherwise", "", briefed.wrong.get("model calls paid twice", 0)),
-        *((f"WRONG: {name}", stored.wrong.get(name, 0), briefed.wrong.get(name, 0))
-          for name in wrong),
-        ("not as it must be", sum(stored.wrong.values()), sum(briefed.wrong.values())),
-        ("seconds", f"{stored.seconds:.0f}", f"{briefed.seconds:.0f}"),
-    ]  # fmt: skip
-    return [*lines, *_table(("what", "index alone", "whole team"), rows)]
-
-
-def _victims(blows: Sequence[Blow]) -> str:
-    return _counts(Counter(blow.victim for blow in blows))
-
-
-def _in_flight(outcome: Stored | Briefed) -> str:
-    return _range(blow.leads_in_flight for blow in outcome.blows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

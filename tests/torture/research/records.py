@@ -92,7 +92,7 @@ def _requests() -> list[Case]:
     blank = changed(request(fresh("q")), value=b'{"topic": "None", "sources": [{"url": null}]}')
     return [
         one(15, "no sources at all", "D", none, ["dead letter: no_sources"]),
-        one(15, "a source without a url", "D", blank, _dead(topic, "wrong_type")),
+        one(15, "a source without a url", "D", blank, _dead(topic, "missing_field")),
         one(14, "questions and deadline beyond all measure", "K",
             request(fresh("q"), FINE, questions_wanted=-5, deadline_s=2_000_000_000), BRIEFED),
         one(14, "a kind that there is not", "D",
