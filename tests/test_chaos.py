@@ -34,8 +34,9 @@ def test_every_lead_ends_once_and_no_mail_is_sent_twice_whatever_is_killed() -> 
 
 
 def test_the_store_has_each_chunk_of_the_last_versions_and_no_other_whatever_is_killed() -> None:
-    outcome = store.run(50, len(store.VICTIMS), seed=7, report=print)
-    assert {blow.victim for blow in outcome.blows} == set(store.VICTIMS)
+    victims = ("TaskManager", "MongoDB server")  # the others are hit below
+    outcome = store.run(50, len(victims), seed=7, report=print, victims=victims)
+    assert {blow.victim for blow in outcome.blows} == set(victims)
     assert outcome.wrong == {} and outcome.chunks > 100
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from tests.chaos.controls import Control
 from tests.chaos.failpoints import Hit
-from tests.chaos.kills import Blow
 from tests.chaos.research import Outcome as Briefed
 from tests.chaos.run import SMTP_CONNECTIONS, Outcome
 from tests.chaos.store import Outcome as Stored
