@@ -37,7 +37,7 @@ def test_a_share_of_bad_input_to_the_research_team_ends_as_expected_and_stops_no
     with world(topics=shapes.TOPICS) as place:
         place.submit(*shapes.NAMES)
         outside, cases = oracle.Outside(), research.tenth(research.all_cases(), SEED)
-        found = run.run_wave(place, outside, cases, print, topics=(), news_s=research.NEWS_S)
+        found = run.run_wave(place, outside, cases, print, topics=())
         found += research.effects(outside)
     assert [str(one) for one in found if not one.good] == []
     assert len(found) > 30

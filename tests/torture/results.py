@@ -4,7 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.torture.case import LETTERS, TOPICS
 from tests.torture.controls import Control
@@ -12,6 +12,7 @@ from tests.torture.injection import NOT_REACHABLE
 from tests.torture.killers import P10
 from tests.torture.oracle import shown
 from tests.torture.reach import Reached
+from tests.torture.research import shapes
 from tests.torture.run import Found
 from tests.torture.volume import Flood
 
@@ -123,7 +124,7 @@ def research_section(
     """What came of the research team's cases, as a section of the file."""
     day = time.strftime("%Y-%m-%d", time.gmtime())
     inputs = sum(len(one.case.inputs) for one in found)
-    rows = _rows(found)
+    rows = _rows(found, once=True)
     rows += [(n, name, "", "", f"not tried: {why}", "") for n, name, why in missing]
     rows.sort(key=lambda row: int(str(row[0]).strip("*–") or ODD))
     lines = [
@@ -132,19 +133,21 @@ def research_section(
         f"Measured on {day} by `make torture`, seed {seed}, in {seconds:.0f} s: "
         f"{sum(one.good for one in found)} of {len(found)} cases ({inputs} records) as expected. "
         "A record is followed to its last end: what a visit came to, chunks stored, questions "
-        "mined, the bundle's version (of how many sources), the brief.",
+        "mined, the bundle's version (of how many sources), the brief. Several jobs read a topic; "
+        "where all say the same, it stands here once.",
         "",
     ]
     return "\n".join([*lines, *_table(HEAD_OF_CASES, rows)])
 
 
-def _rows(found: Iterable[Found]) -> list[Cells]:
-    """One line for the same case wherever the same came of it."""
+def _rows(found: Iterable[Found], once: bool = False) -> list[Cells]:
+    """One line for the same case wherever the same came of it; `once` tells what all say once."""
     groups: dict[tuple[object, ...], list[Found]] = {}
     for one in found:
         case = one.case
         what = (case.number, case.name, case.expected, case.note, one.good)
-        groups.setdefault((*what, _same(one.words), one.restarts), []).append(one)
+        words = one.words[:1] if once and len({*one.words}) == 1 else one.words
+        groups.setdefault((*what, _same(words), one.restarts), []).append(replace(one, words=words))
     rows = []
     for (number, name, letter, note, good, _, restarts), same in groups.items():
         words = " or ".join(dict.fromkeys(shown(one.words) for one in same))
@@ -160,7 +163,9 @@ def _same(words: Sequence[str]) -> tuple[str, ...]:
 
 def _where(same: Sequence[Found]) -> str:
     places = list(dict.fromkeys(one.case.where for one in same))
-    return "all five topics" if set(places) == set(TOPICS) else ", ".join(places)
+    if set(places) == set(TOPICS):
+        return "all five topics"
+    return "all six topics" if set(places) == set(shapes.TOPICS) else ", ".join(places)
 
 
 def _number(number: object) -> object:
