@@ -10,22 +10,33 @@ import json
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import bson
+from bson.binary import Binary, BinaryVectorDtype
 from bson.errors import BSONError
-from pymongo import AsyncMongoClient, MongoClient, ReplaceOne, WriteConcern
+from pymongo import (
+    AsyncMongoClient,
+    DeleteOne,
+    MongoClient,
+    ReplaceOne,
+    UpdateOne,
+    WriteConcern,
+)
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import (
+    AutoReconnect,
     BulkWriteError,
     ConfigurationError,
     DocumentTooLarge,
     DuplicateKeyError,
     InvalidOperation,
+    OperationFailure,
     PyMongoError,
     WriteConcernError,
 )
@@ -33,6 +44,7 @@ from pymongo.errors import (
 from connectors.settings import settings
 
 Document = dict[str, Any]
+Write = ReplaceOne[Document] | UpdateOne | DeleteOne
 T = TypeVar("T")
 
 MAJORITY = WriteConcern("majority", wtimeout=10_000)
@@ -165,47 +177,65 @@ def bulk_upsert(
     validator of the collection), goes to `rejected` with the reason while the others are written;
     without `rejected` it raises `MongoError`, an unfit one before anything is written.
     """
-    last: dict[bytes, ReplaceOne[Document]] = {}
+    last: dict[bytes, Document] = {}
     for document in documents:
         reason = unfit(document)
         if reason is None:
-            identity = {"_id": document["_id"]}
-            last[bson.encode(identity)] = ReplaceOne(identity, document, upsert=True)
+            last[bson.encode({"_id": document["_id"]})] = document
         elif rejected is not None:
             rejected(document, reason)
         else:
             raise MongoError(f"{collection.full_name}: document {document.get('_id')!r}: {reason}")
-    if last:
-        target = collection.with_options(write_concern=MAJORITY)
-        what = f"upsert into {collection.full_name}"
-        refused = until_available_sync(what, lambda: _write(target, list(last.values())))
-        for document, reason in refused:
-            if rejected is None:
-                raise MongoError(f"{target.full_name}: {reason}")
-            rejected(document, reason)
-        return len(last) - len(refused)
-    return 0
+    fit = list(last.values())
+    upserts = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in fit]
+    refused = bulk_write(collection, upserts)
+    for place, reason in refused.items():
+        if rejected is None:
+            raise MongoError(f"{collection.full_name}: {reason}")
+        rejected(fit[place], reason)
+    return len(fit) - len(refused)
 
 
-def _write(
-    target: Collection[Document], upserts: list[ReplaceOne[Document]]
-) -> list[tuple[Document, str]]:
-    """One bulk write, tried again where writers raced for a new `_id` or a majority was slow; what
-    the server refused, and why."""
+def bulk_write(collection: Collection[Document], writes: Sequence[Write]) -> dict[int, str]:
+    """Make writes that are about different documents, in one unordered bulk write; the places of
+    those that the server refuses, and why. Waits while MongoDB is away."""
+    if not writes:
+        return {}
+    target = collection.with_options(write_concern=MAJORITY)
+    what = f"write into {collection.full_name}"
+    return dict(until_available_sync(what, lambda: _write(target, list(writes))))
+
+
+def _write(target: Collection[Document], writes: list[Write]) -> list[tuple[int, str]]:
+    """One bulk write, tried again where writers raced for a new `_id` or a majority was slow."""
     try:
-        target.bulk_write(upserts, ordered=False)
+        target.bulk_write(writes, ordered=False)
     except BulkWriteError as error:
         failed = error.details.get("writeErrors", [])
         if not failed:
             raise WriteConcernError(str(error.details.get("writeConcernErrors"))) from error
         others = [one for one in failed if one.get("code") != DUPLICATE_KEY]
         if not others:
-            target.bulk_write(upserts, ordered=False)
+            target.bulk_write(writes, ordered=False)
         elif len(others) < len(failed):
             refused = {one["index"] for one in others}
-            _write(target, [u for place, u in enumerate(upserts) if place not in refused])
-        return [(dict(one["op"]["u"]), str(one.get("errmsg"))) for one in others]
+            _write(target, [w for place, w in enumerate(writes) if place not in refused])
+        return [(int(one["index"]), str(one.get("errmsg"))) for one in others]
     return []
+
+
+def takes_vectors(database: Database[Document]) -> bool:
+    """Whether the server takes BSON's vectors (binary subtype 9). Waits while it is away.
+
+    A ping that carries one in its comment: a server that does not know them cannot read it.
+    """
+    ping = {"ping": 1, "comment": Binary.from_vector([1.0], BinaryVectorDtype.FLOAT32)}
+    until_available_sync("ping", lambda: database.command("ping"))
+    try:
+        database.command(ping)
+    except (OperationFailure, AutoReconnect, BSONError):
+        return False
+    return True
 
 
 def load_jsonl(

@@ -4,7 +4,8 @@ Every hop is checked anew: the URL is read strictly, its host resolved once, all
 judged, and the connection made to exactly one of those, while Host and TLS keep the name. So a name
 that changes between check and connection (DNS rebinding), a redirect to a private network and a
 number that only some parsers take for a host lead nowhere. Size, time and codings are bounded while
-they arrive: nothing is unpacked that was not counted. Each hop's robots.txt is asked first.
+they arrive: nothing is unpacked that was not counted. Each hop's robots.txt is asked first. Who has
+read the page before says so, and gets an empty one with status 304 where it has not changed.
 
     WebError
     ├── WebRefused      the guard says no; nothing was sent there
@@ -24,6 +25,7 @@ from urllib.parse import urljoin
 
 import httpcore2
 
+from connectors.model_errors import retry_after_s
 from connectors.settings import Settings, settings
 from connectors.web_address import (
     SERVICE_PORTS,
@@ -46,19 +48,42 @@ CONTENT_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/plain", "
 ADDRESSES = 3
 HEADERS = (
     (b"User-Agent", USER_AGENT.encode()),
-    (b"Accept", b"text/html,application/xhtml+xml,text/plain;q=0.8"),
     (b"Accept-Encoding", b"gzip"),
     (b"Connection", b"close"),
 )
+VALIDATOR_CHARACTERS = 1_000
 
 
 class WebFailed(WebError):
-    """The page could not be had."""
+    """The page could not be had. `retry_after_s` is set where the site says when to come again."""
+
+    def __init__(self, reason: str, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason, detail)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. `etag` and `last_modified` are those that the page at the URL `known_url`
+    had when it was read before (RFC 9110, section 13.1)."""
+
+    kinds: frozenset[str] = CONTENT_TYPES
+    accept: bytes = b"text/html,application/xhtml+xml,text/plain;q=0.8"
+    known_url: str = ""
+    etag: str = ""
+    last_modified: str = ""
+
+    def headers(self, url: str) -> list[tuple[bytes, bytes]]:
+        conditions = {b"If-None-Match": self.etag, b"If-Modified-Since": self.last_modified}
+        known = conditions.items() if url == self.known_url else ()
+        sent = [(name, value.encode("latin-1")) for name, value in known if value]
+        return [(b"Accept", self.accept), *sent]
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a site answered: `body` is unpacked, at most `Policy.page_bytes` long."""
+    """What a site answered: `body` is unpacked, at most `Policy.page_bytes` long. It is empty where
+    the page is as it was known (status 304)."""
 
     url: str
     final_url: str
@@ -66,6 +91,8 @@ class Page:
     content_type: str
     charset: str | None
     body: bytes
+    etag: str = ""
+    last_modified: str = ""
 
 
 def policy_of(current: Settings | None = None) -> Policy:
@@ -100,20 +127,21 @@ async def fetch(
     resolve: Resolver = system_resolver,
     network: httpcore2.AsyncNetworkBackend | None = None,
     robots: Robots | None = None,
+    wanted: Wanted | None = None,
 ) -> Page:
     """GET a page, following redirects. Raises `WebRefused` or `WebFailed`."""
     policy = policy or policy_of()
     robots = robots or _robots()
 
-    async def follow(first: str, kinds: frozenset[str] | None) -> Page:
+    async def follow(first: str, wanted: Wanted | None) -> Page:
         """The page behind a URL; a robots.txt is of no certain kind, and is asked for nothing."""
         hop = first
         for _ in range(policy.redirects + 1):
             target = checked_url(hop, policy)
-            if kinds is not None:
+            if wanted is not None:
                 await robots.check(target, read)
             addresses = await _checked_addresses(target, policy, resolve)
-            answer = await _get(first, target, addresses, policy, network, kinds)
+            answer = await _get(first, target, addresses, policy, network, wanted)
             if isinstance(answer, Page):
                 return answer
             hop = answer
@@ -124,7 +152,7 @@ async def fetch(
 
     try:
         async with asyncio.timeout(policy.total_s):
-            return await follow(url, CONTENT_TYPES)
+            return await follow(url, wanted or Wanted())
     except TimeoutError:
         raise WebFailed("timeout", f"it took longer than {policy.total_s:g} s") from None
 
@@ -182,7 +210,7 @@ async def _get(
     addresses: list[str],
     policy: Policy,
     network: httpcore2.AsyncNetworkBackend | None,
-    kinds: frozenset[str] | None,
+    wanted: Wanted | None,
 ) -> Page | str:
     """One request: the page, or the URL that it redirects to."""
     backend = _Pinned(addresses, policy.connect_s, network or httpcore2.AnyIOBackend())
@@ -194,7 +222,11 @@ async def _get(
             port=target.port,
             target=target.target,
         ),
-        headers=[(b"Host", _host_header(target)), *HEADERS],
+        headers=[
+            (b"Host", _host_header(target)),
+            *HEADERS,
+            *(wanted or Wanted()).headers(target.url),
+        ],
     )
     try:
         async with httpcore2.AsyncConnectionPool(
@@ -202,7 +234,7 @@ async def _get(
         ) as pool:
             response = await pool.handle_async_request(request)
             try:
-                return await _answer(url, target, response, policy, kinds)
+                return await _answer(url, target, response, policy, wanted)
             finally:
                 await response.aclose()
     except httpcore2.TimeoutException:
@@ -216,7 +248,7 @@ async def _answer(
     target: Target,
     response: httpcore2.Response,
     policy: Policy,
-    kinds: frozenset[str] | None,
+    wanted: Wanted | None,
 ) -> Page | str:
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
     if response.status in REDIRECTS and b"location" in headers:
@@ -224,10 +256,14 @@ async def _answer(
             return urljoin(target.url, headers[b"location"])
         except ValueError:
             raise WebRefused("odd_url", "it redirects to what is no URL") from None
+    if response.status == 304 and wanted and wanted.headers(target.url)[1:]:
+        return Page(url, target.url, 304, "", None, b"", wanted.etag, wanted.last_modified)
     if not 200 <= response.status < 300:
-        raise WebFailed(f"http_{response.status}", f"{target.host} answers {response.status}")
+        told = f"{target.host} answers {response.status}"
+        wait_s = retry_after_s({"retry-after": headers.get(b"retry-after", "")})
+        raise WebFailed(f"http_{response.status}", told, wait_s)
     content_type, _, parameters = headers.get(b"content-type", "").lower().partition(";")
-    if kinds is not None and content_type.strip() not in kinds:
+    if wanted is not None and content_type.strip() not in wanted.kinds:
         shown = content_type.strip()[:60] or "nothing"
         raise WebFailed("content_type", f"{target.host} sends {shown}, expected a page of text")
     coding = headers.get(b"content-encoding", "identity").strip().lower()
@@ -244,6 +280,8 @@ async def _answer(
         content_type=content_type.strip(),
         charset=charset[1] if charset else None,
         body=body,
+        etag=headers.get(b"etag", "")[:VALIDATOR_CHARACTERS],
+        last_modified=headers.get(b"last-modified", "")[:VALIDATOR_CHARACTERS],
     )
 
 

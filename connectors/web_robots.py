@@ -35,6 +35,11 @@ class Robots:
         if not rules.can_fetch(target.url, AGENT):
             raise WebRefused("robots", f"the robots.txt of {target.host} denies this page")
 
+    def delay_s(self, target: Target) -> float:
+        """The time between two visits that the site asks for; 0 where it has said nothing."""
+        known = self._known.get(target.origin)
+        return float(known and known[1].crawl_delay(AGENT) or 0)
+
     async def _rules(self, origin: str, read: Read) -> Protego:
         known = self._known.get(origin)
         if known and time.monotonic() - known[0] < KEPT_S:

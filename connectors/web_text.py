@@ -1,9 +1,10 @@
-"""A page's bytes in, its title and main text out, in bounded time.
+"""A page's bytes in, its title, date and main text out, in bounded time.
 
 trafilatura finds the main text, but copies the tree and walks it many times, in Python. So the page
 is first cut to a size, parsed with libxml2's own limit of depth (256), and measured; a tree that is
 too large or has elements with hundreds of attributes gets all its visible text in one walk instead.
-All of it runs in one of two threads, so that a worker's loop goes on.
+All of it runs in one of two threads, so that a worker's loop goes on; or in a process of its own
+(`connectors.reading`), which may take more of a page.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ _CHARSET = re.compile(
     r"utf-?8|us-ascii|latin-?1|iso-?8859-\d{1,2}|windows-125\d|cp125\d|utf-?16(le|be)?|koi8-[ru]"
     r"|shift[_-]jis|euc-(jp|kr)|gb2312|gbk|gb18030|big5"
 )
+_DAY = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([\w:-]{1,40})", re.I)
 _HIDDEN = re.compile(r"<(?:(script|style|svg|template)\b|!--)", re.I)
 _HIDDEN_END = {
@@ -51,11 +53,23 @@ _NO_PAGE = (
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How much of a page is read, and how large a tree is taken for an article's. A longer tag is
+    left out: libxml2 compares each attribute with all others of its tag."""
+
+    markup_characters: int = MARKUP_CHARACTERS
+    elements: int = ELEMENTS
+    tag_characters: int = MARKUP_CHARACTERS
+
+
+@dataclass(frozen=True)
 class Text:
-    """What a reader sees: the title in one line, the main text."""
+    """What a reader sees: the title in one line, the main text. `published` is the day that the
+    page names (2026-01-31); it is looked for only where that is asked."""
 
     title: str
     text: str
+    published: str | None = None
 
 
 async def read_text(page: Page) -> Text:
@@ -66,27 +80,38 @@ async def read_text(page: Page) -> Text:
             read = await asyncio.get_running_loop().run_in_executor(_threads(), extract, page)
     except TimeoutError:
         raise WebFailed("timeout", f"its text was not read within {READING_S:g} s") from None
-    if not read.text:
-        raise WebFailed("no_text", "the page holds no text")
-    if len(read.text) < SHORT_CHARACTERS:
-        for reason, pattern in _NO_PAGE:
-            if pattern.search(f"{read.title}\n{read.text}"):
-                raise WebFailed(reason, "the site sends this instead of the page")
+    if trouble := why_no_page(read):
+        raise WebFailed(*trouble)
     return read
 
 
-def extract(page: Page) -> Text:
-    """The text of a page, empty where there is none."""
+def why_no_page(read: Text) -> tuple[str, str] | None:
+    """(reason, sentence) where this is no page but what a site sends instead of one."""
+    if not read.text:
+        return "no_text", "the page holds no text"
+    if len(read.text) < SHORT_CHARACTERS:
+        for reason, pattern in _NO_PAGE:
+            if pattern.search(f"{read.title}\n{read.text}"):
+                return reason, "the site sends this instead of the page"
+    return None
+
+
+def extract(page: Page, limits: Limits | None = None) -> Text:
+    """The text of a page, empty where there is none; with `limits`, its date too."""
+    dated, limits = limits is not None, limits or Limits()
     markup = decoded(page)
     if page.content_type.startswith("text/") and page.content_type != "text/html":
         return Text("", _tidy(markup))
-    root = _parsed(_without_hidden(markup)[:MARKUP_CHARACTERS])
+    shown = _without_hidden(markup)[: limits.markup_characters]
+    root = _parsed(re.sub(rf"<[a-zA-Z][^<>]{{{limits.tag_characters},}}>?", " ", shown))
     if root is None:
         return Text("", "")
     title = " ".join((root.findtext(".//title") or "").split())[:TITLE_CHARACTERS]
     plain = _visible(root)
-    main = _main_text(root) if _is_tame(root) else None
-    return Text(title, _tidy(main or plain))
+    if not _is_tame(root, limits.elements):
+        return Text(title, _tidy(plain))
+    published = _published(root) if dated else None
+    return Text(title, _tidy(_main_text(root) or plain), published)
 
 
 def decoded(page: Page) -> str:
@@ -127,9 +152,9 @@ def _parsed(markup: str) -> html.HtmlElement | None:
         return None
 
 
-def _is_tame(root: html.HtmlElement) -> bool:
+def _is_tame(root: html.HtmlElement, elements: int) -> bool:
     for number, element in enumerate(root.iter()):
-        if number > ELEMENTS or len(element.attrib) > ATTRIBUTES:
+        if number > elements or len(element.attrib) > ATTRIBUTES:
             return False
     return True
 
@@ -142,6 +167,18 @@ def _main_text(root: html.HtmlElement) -> str | None:
     except (RecursionError, ValueError, etree.LxmlError):
         return None
     return found if isinstance(found, str) else None
+
+
+def _published(root: html.HtmlElement) -> str | None:
+    from trafilatura.metadata import extract_metadata
+
+    try:
+        named = extract_metadata(
+            root, date_config={"original_date": True, "extensive_search": False}, extensive=False
+        ).date
+    except (RecursionError, ValueError, TypeError, AttributeError, etree.LxmlError):
+        return None
+    return named if isinstance(named, str) and _DAY.fullmatch(named) else None
 
 
 def _visible(root: html.HtmlElement) -> str:

@@ -1,7 +1,8 @@
 """Sample websites in, the same over HTTP on loopback out, chosen by the Host header.
 
 `http://northwind-robotics.localhost:8480/` serves `northwind-robotics/index.html` of any
-`sql/<team>/sample/websites/`. Agents of the demo fetch these instead of the internet.
+`sql/<team>/sample/websites/`. Agents of the demo fetch these instead of the internet. A file is
+sent with its ETag and time, and not again to who has it already.
 
 `python -m deploy.websites --folder SQL_FOLDER --port PORT`
 """
@@ -11,9 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
 
 
 def site_folders(sql_folder: Path) -> dict[str, Path]:
@@ -30,12 +33,11 @@ def application(sql_folder: Path) -> Starlette:
         root = site_folders(sql_folder).get(label)
         if root is None:
             return PlainTextResponse(f"No sample website is named {label!r}.", status_code=404)
-        file = (root / request.path_params["path"]).resolve()
-        if file.is_dir():
-            file = file / "index.html"
-        if not file.is_relative_to(root) or not file.is_file():
+        files = StaticFiles(directory=root, html=True)
+        try:
+            return await files.get_response(files.get_path(request.scope), request.scope)
+        except HTTPException:
             return PlainTextResponse("Not found", status_code=404)
-        return FileResponse(file)
 
     async def health(_: Request) -> Response:
         return PlainTextResponse(f"{len(site_folders(sql_folder))} sample websites")

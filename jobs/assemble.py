@@ -17,7 +17,7 @@ from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment, Table
 from pyflink.util.exceptions import TableException
 
-from jobs import ai_calls, mongodb_sinks
+from jobs import ai_calls, mongodb_sinks, store_calls
 from jobs.errors import ScriptError, TidemillError
 from jobs.keyed_views import check_columns, keyed_view
 from jobs.planner import root_message, script_error
@@ -46,6 +46,7 @@ from udfs.keyed_functions import KEYED_FUNCTIONS
 from udfs.side_outputs import DEAD_LETTER_ROW, TRACE_ROW
 
 PLANNER_ERRORS = (Py4JError, TableException)
+ACTING = frozenset({"AI_COMPLETE", "AI_EMBEDDING", store_calls.NAME})
 
 
 class Topics(Protocol):
@@ -160,11 +161,11 @@ class Assembly:
             self._keyed(step)
         else:
             self._execute(self._prepared(step.statement))  # type: ignore[attr-defined]
-        if isinstance(step, CreateView) and ai_calls.calls(step.statement):
+        if isinstance(step, CreateView) and _acts(step.statement):
             self._pin(step)
 
     def _pin(self, view: CreateView) -> None:
-        """Make a stream of a view that asks a model.
+        """Make a stream of a view that asks a model or writes to a store.
 
         The planner prunes columns for each INSERT apart; where two need different ones it would
         plan the call twice, `deterministic=False` or not.
@@ -205,6 +206,10 @@ class Assembly:
             if name in available and name not in self.registered:
                 self.environment.create_temporary_function(name, available[name]())
                 self.registered.add(name)
+        statement, stored = store_calls.replaced(
+            statement, self.facts, self.environment, self.registered
+        )
+        self.writes.update({facts.name: facts for facts in stored})
         return ai_calls.replaced(
             statement, self.team, self.environment, self.registered, self.script.job_name
         )
@@ -229,7 +234,7 @@ class Assembly:
         try:
             columns = view_columns(self.environment, call.input_view)
             function = plan(call.arguments, columns, self.team)
-            check_columns(call, columns, function.output_columns())
+            check_columns(call, columns, function)
             endless = self.topics.endless
             side = keyed_view(
                 self.environment, call, function, self.script.job_name, endless=endless
@@ -295,6 +300,11 @@ class Assembly:
             self._declare_sink(facts)
             self.writes[table] = facts
             self.statements.add_insert(sink_name(table), reduce(Table.union_all, whole))
+
+
+def _acts(statement: Statement) -> bool:
+    """Whether the statement calls what costs money or changes the outside."""
+    return any(c.name.upper() in ACTING for c in functions_called(statement))
 
 
 def assemble(

@@ -166,6 +166,9 @@ def settled(watch: Watch) -> tuple[Balance, bool]:
 def team_status(team: str) -> None:
     """Print where a team's events are. Ends the command with code 1 where they do not balance."""
     topics = team_topics(team)
+    if "research_requests" in topics.topics:
+        _bundles_status(topics)
+        return
     watch = Watch(topics)
     console = Console(highlight=False)
     if not watch.way.external:
@@ -179,6 +182,25 @@ def team_status(team: str) -> None:
     console.print(verdict(found, certain), markup=False, soft_wrap=True)
     if found.wrong:
         raise typer.Exit(1)
+
+
+def _bundles_status(team: TeamTopics) -> None:
+    """The same for a team whose events are sources of bundles: each is in one state."""
+    from jobs.bundles import Bundles
+    from jobs.research import bundles_table, unbalanced
+
+    watch, console = Watch(team), Console(highlight=False)
+    watch.look()
+    found = Bundles().look()
+    console.print(jobs_table(watch.jobs))
+    console.print(bundles_table(found))
+    if wrong := unbalanced(found):
+        listed = ", ".join(map(one_line, wrong[:LISTED]))
+        told = f"UNBALANCED: nothing is waited for, and there is no brief: {listed}"
+        console.print(told, markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+    told = "BALANCED: every source is ready, has failed, or is waited for."
+    console.print(told, markup=False, soft_wrap=True)
 
 
 def jobs_table(jobs: Sequence[JobFigures]) -> Table:

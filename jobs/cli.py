@@ -142,8 +142,11 @@ def status(
 
 def _mount() -> None:
     """The commands that live in modules of their own."""
+    from jobs.ask import ask
     from jobs.dead_letters import app as dead_letters_app
     from jobs.demo import demo
+    from jobs.demo_research import demo_research
+    from jobs.research import research
     from jobs.send import send
     from jobs.traces import trace
 
@@ -155,6 +158,9 @@ def _mount() -> None:
         send,
         trace,
         demo,
+        demo_research,
+        research,
+        ask,
     ):
         app.command()(command)
     app.add_typer(dead_letters_app, name="dead-letters", help="What could not be handled, and why.")

@@ -7,7 +7,8 @@
 Each script runs twice on a MiniCluster: once straight to the end of its input, once stopped with a
 savepoint while runs are in flight and resumed. Both must give the golden output. No broker is
 needed; the model is the offline one, the journal and the ledger are real.
-A golden row names the fields that count: others may be anything.
+A golden row names the fields that count: others may be anything. `${TEST_FOLDER}` stands for the
+path of sql/<team>/tests/<job>, of whose files a job may read.
 """
 
 import base64
@@ -35,6 +36,7 @@ from jobs.tables import TableFacts
 
 Row = dict[str, Any]
 Report = Callable[[str, str], None]
+TEST_FOLDER = "${TEST_FOLDER}"
 CLOCK_SPEED = "1e6"  # a campaign's week is over in less than a second
 _NEEDED = ("mongodb", "mail", "model")
 _USER = ("MONGODB_URI", "OPENAI_BASE_URL", "OPENAI_API_KEY", "SMTP_URL", "TIDEMILL_ALLOW_LOCAL_WEB")
@@ -61,7 +63,11 @@ def _services() -> contextlib.AbstractContextManager[None]:
     Once for all scripts: PyFlink's workers see the environment as it was when its JVM started.
     """
     brokers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
-    environment = {"KAFKA_BOOTSTRAP_SERVERS": brokers, "TIDEMILL_CLOCK_SPEED": CLOCK_SPEED}
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": brokers,
+        "TIDEMILL_CLOCK_SPEED": CLOCK_SPEED,
+        "TIDEMILL_FOLDERS": str(sql_dir()),
+    }
     return stack.private(_NEEDED, environment, without=_USER)
 
 
@@ -75,9 +81,9 @@ class GoldenTest:
 
     def run(self, *, update: bool) -> bool:
         """Both runs; with `update`, the first one's output becomes the golden one."""
-        self._seed()
         agreed = True
         for how in ("straight", "stopped and resumed"):
+            self._seed()
             begun = time.monotonic()
             written = self._written(how)
             if update and how == "straight":
@@ -115,13 +121,26 @@ class GoldenTest:
             except Exception as error:
                 raise job_failure(error) from error
             tables = [facts for facts in job.writes if facts.name != "agent_traces"]
-            return {facts.name: _rows(facts, topics) for facts in tables}
+            return {
+                facts.name: self._renamed(_rows(facts, topics), self._path, TEST_FOLDER)
+                for facts in tables
+            }
+
+    @property
+    def _path(self) -> str:
+        """The test's folder as it stands in a URL."""
+        return self.folder.resolve().as_uri().removeprefix("file://")
+
+    def _renamed(self, rows: list[Row], old: str, new: str) -> list[Row]:
+        renamed: list[Row] = json.loads(json.dumps(rows).replace(old, new))
+        return renamed
 
     def _job(self, folder: Path, *, endless: bool) -> tuple[Job, FileTopics]:
         topics = FileTopics(folder, endless=endless)
         if not (folder / "in").exists():
             for path in sorted(self.folder.glob("*.jsonl")):
-                topics.write_input(path.stem, read_lines(path, f"{self.shown}/{path.name}"))
+                lines = read_lines(path, f"{self.shown}/{path.name}")
+                topics.write_input(path.stem, self._renamed(lines, TEST_FOLDER, self._path))
         settings = {
             **job_configuration(),
             **local_configuration(folder),

@@ -18,8 +18,9 @@ from jobs.script import KeyedCall
 from jobs.tables import named, view_columns
 from udfs.core.types import row_type
 from udfs.flink_types import data_type, type_information
+from udfs.fold import Folding
 from udfs.keyed import Continuation
-from udfs.keyed_function import BadCall, Columns, KeyedFunction
+from udfs.keyed_function import BadCall, Columns, KeyedFunction, StateFunction
 from udfs.side_outputs import dead_letters_tag, traces_tag
 
 SLOTS = 8
@@ -64,17 +65,16 @@ def partition_key(columns: Columns, names: Sequence[str]) -> str:
 def keyed_view(
     environment: StreamTableEnvironment,
     call: KeyedCall,
-    function: KeyedFunction,
+    function: KeyedFunction | StateFunction,
     job: str,
     *,
     endless: bool,
 ) -> SideStreams:
-    """Register `call.view_name`; its columns are those of the input, then the function's own.
+    """Register `call.view_name`; its columns are as the function says, given those of the input.
 
     `endless` says whether the job goes on for ever; its heartbeats then do so too.
     """
     columns = view_columns(environment, call.input_view)
-    own = list(function.output_columns())
     labels = slot_labels(int(call.arguments.get("slots") or SLOTS))
     slots = [label for label, _ in labels]
     text = partition_key(columns, call.partition_by)
@@ -85,9 +85,14 @@ def keyed_view(
     names = ["partition_key", *(name for name, _ in columns)]
     row = Types.ROW_NAMED(names, [Types.STRING(), *(type_information(t) for _, t in columns)])
     events = slotted(environment.to_data_stream(rows), call.view_name, row, slots)
-    result = row_type([*columns, *own])
+    result = row_type(function.view_columns(columns))
     beats = heartbeats(environment, call.view_name, slots, endless=endless)
-    operator = Continuation(function, columns, job, f"{job}.{call.view_name}", labels)
+    step = f"{job}.{call.view_name}"
+    operator = (
+        Folding(function, columns, job, step)
+        if isinstance(function, StateFunction)
+        else Continuation(function, columns, job, step, labels)
+    )
     view = (
         events.connect(beats)
         .process(operator, output_type=type_information(result))
@@ -98,10 +103,13 @@ def keyed_view(
     for name, declared in result.fields:
         schema.column(name, data_type(declared))
     environment.create_temporary_view(call.view_name, view, schema.build())
-    return SideStreams(view.get_side_output(dead_letters_tag()), view.get_side_output(traces_tag()))
+    traces = None if isinstance(function, StateFunction) else view.get_side_output(traces_tag())
+    return SideStreams(view.get_side_output(dead_letters_tag()), traces)
 
 
-def check_columns(call: KeyedCall, columns: Columns, own: Columns) -> None:
+def check_columns(
+    call: KeyedCall, columns: Columns, function: KeyedFunction | StateFunction
+) -> None:
     """What must be true of input and output. Raises BadCall."""
     names = {name for name, _ in columns}
     for column in call.partition_by:
@@ -111,8 +119,9 @@ def check_columns(call: KeyedCall, columns: Columns, own: Columns) -> None:
     if headers is None or headers.kind != "MAP":
         expected = "headers MAP<STRING, BYTES>, passed through from the topic"
         raise BadCall("input", f"{call.input_view} has no column headers", expected)
-    for name, _ in own:
-        if name in names:
+    made = [name for name, _ in function.view_columns(columns)]
+    for name in made:
+        if made.count(name) > 1:
             what = f"{call.function} returns a column {name}, which its input has too"
             raise BadCall("input", what, f"another name for {name} in {call.input_view}")
 

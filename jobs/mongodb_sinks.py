@@ -9,7 +9,15 @@ from pyflink.table import StreamTableEnvironment, Table
 from jobs.splitter import Statement
 from jobs.tables import TableFacts, create_table, named, quoted
 from udfs.core.decode import CUT_BYTES
-from udfs.mongodb_sink import MAX_ROWS, OPTIONS, MongoTarget, mongodb_sink, refused_headers
+from udfs.mongodb_sink import (
+    DELETE,
+    MAX_ROWS,
+    OPTIONS,
+    STAMP,
+    MongoTarget,
+    mongodb_sink,
+    refused_headers,
+)
 
 _URI = "${env:MONGODB_URI}"
 
@@ -38,7 +46,19 @@ def target_of(facts: TableFacts, statement: Statement) -> MongoTarget:
         columns=facts.physical,
         primary_key=facts.primary_key,
         max_rows=int(facts.options.get("sink.buffer-flush.max-rows", MAX_ROWS)),
+        delete_when_null=_column(facts, statement, DELETE),
+        current_date=_column(facts, statement, STAMP),
     )
+
+
+def _column(facts: TableFacts, statement: Statement, option: str) -> str | None:
+    """The column that an option names."""
+    name = facts.options.get(option)
+    known = [c.name for c in facts.physical if c.name not in facts.primary_key]
+    if name is not None and name not in known:
+        what = f"the option {option} of table {facts.name} names {name}"
+        raise _wrong(statement, what, f"one of {', '.join(known)}")
+    return name
 
 
 def _wrong(statement: Statement, what: str, expected: str) -> Exception:
@@ -55,6 +75,9 @@ def insert(
     """The rows that the table cannot hold, as dead letters; whoever reads them has the others
     written. The planner has checked the columns."""
     target = target_of(facts, statement)
+    if target.delete_when_null or target.current_date:
+        what = f"table {facts.name} has {DELETE} or {STAMP}, and INSERT replaces whole documents"
+        raise _wrong(statement, what, f"STORE_ROW('{facts.name}', …), which merges")
     stub, rows, function = (f"{facts.name}__{kind}" for kind in ("stub", "rows", "write"))
     if function not in registered:
         lines = [f"{named(c.name)} {c.type}" for c in facts.physical]

@@ -10,7 +10,8 @@ from tests.conftest import tidemill
 def test_every_script_agrees_with_its_golden_output() -> None:
     done = tidemill("test", environment={}, timeout_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("agrees") == 2 * len(expand(["sdr"])), done.stdout
-    for name in expand(["sdr"]):
+    scripts = expand(["sdr", "research"])
+    assert done.stdout.count("agrees") == 2 * len(scripts), done.stdout
+    for name in scripts:
         team, job = name.split("/")
         assert sql_dir().joinpath(team, "tests", job, "expected").is_dir()

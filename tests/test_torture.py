@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import isolate
-from tests.torture import controls, reach, run, volume
+from tests.torture import controls, injection, reach, run, volume
 from tests.torture.oracle import Outside
+from tests.torture.research import model, oracle, shapes
+from tests.torture.research import run as research
 from tests.torture.world import NAMES, world
 
 pytestmark = pytest.mark.timeout(600)
@@ -29,6 +31,23 @@ def test_a_tenth_of_all_bad_input_ends_as_expected_and_stops_no_job() -> None:
         found = run.run_wave(place, Outside(), run.tenth(run.all_cases(), SEED), print)
     assert [str(one) for one in found if not one.good] == []
     assert len(found) > 40
+
+
+def test_a_share_of_bad_input_to_the_research_team_ends_as_expected_and_stops_no_job() -> None:
+    with world(topics=shapes.TOPICS) as place:
+        place.submit(*shapes.NAMES)
+        outside, cases = oracle.Outside(), research.tenth(research.all_cases(), SEED)
+        found = run.run_wave(place, outside, cases, print, topics=())
+        found += research.effects(outside)
+    assert [str(one) for one in found if not one.good] == []
+    assert len(found) > 30
+
+
+def test_a_brief_that_would_act_is_told_from_one_that_shows() -> None:
+    shown = f"- Read <https://goods.example/> \\<b>now\\</b>, mail x@{injection.EVIL} [1]"
+    assert not oracle.ACTS.search(shown)
+    acting = (model.IMAGE, f"<https://{injection.EVIL}/pay>", "[a](https://b.example)", "<b>")
+    assert all(oracle.ACTS.search(text) for text in acting)
 
 
 def test_poison_among_thousands_of_records_stops_no_job_and_planted_defects_are_seen() -> None:

@@ -81,12 +81,16 @@ class RunAgent(KeyedFunction):
         if not isinstance(name, str):
             raise BadCall("function", "run_agent is not told which agent", "agent => 'name'")
         definition = team.agent(name)
+        bound = {column for tool in resolve_tools(definition).values() for column in tool.bound}
         times = [column for column, declared in columns if declared.kind == "TIMESTAMP_LTZ"]
         shown = {column for column, _ in columns} - {"headers", *times}
         missing = sorted(definition.variables - shown)
         if missing:
             what = f"the instructions of agent {name} use {missing[0]}, which the input lacks"
             raise BadCall("input", what, f"columns {', '.join(sorted(definition.variables))}")
+        if lacking := sorted(bound - shown):
+            what = f"a tool of agent {name} takes {lacking[0]} from the row, which the input lacks"
+            raise BadCall("input", what, f"columns {', '.join(sorted(bound))}")
         return cls(definition, times)
 
     def output_columns(self) -> list[tuple[str, Type]]:
@@ -98,6 +102,11 @@ class RunAgent(KeyedFunction):
         self._tools = resolve_tools(self.definition)
         self._model, self._journal = model_and_journal()
         self._trace_content = settings().trace_content
+        self._long_term = None
+        if self.definition.long_term:
+            from udfs.long_term import LongTerm
+
+            self._long_term = LongTerm(self.definition.agent, self.definition.long_term)
 
     async def close(self) -> None:
         await self._journal.aclose()
@@ -105,6 +114,9 @@ class RunAgent(KeyedFunction):
 
     async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
         row = {name: value for name, value in entry.row.items() if name not in self.times}
+        event_id = events.text(entry.headers, "ce_id") or ""
+        if self._long_term:
+            memory = [*await self._long_term.recall(event_id, entry.key, row), *memory]
         outcome = await agent_loop.run(
             self.definition,
             request(entry.headers, entry.key, row, memory, self.step),
@@ -113,6 +125,8 @@ class RunAgent(KeyedFunction):
             self._tools,
             trace_content=self._trace_content,
         )
+        if self._long_term:
+            await self._long_term.write_back(event_id, entry.key, row, outcome)
         counts = _counts(outcome)
         if outcome.failure:
             reason, message = outcome.failure.reason, outcome.failure.message

@@ -21,7 +21,6 @@ from pyflink.datastream.state import MapStateDescriptor
 
 from udfs import worker_process
 from udfs.core import events
-from udfs.core.decode import MAX_VALUE_BYTES
 from udfs.core.slot import Entry, Slot
 from udfs.core.types import decode, plain, row_type
 from udfs.flink_types import from_flink, to_flink
@@ -198,8 +197,8 @@ class Continuation(KeyedCoProcessFunction):
             yield self._tags[1], trace(replace(span, job=self.job))
         if result.values is not None:
             size = len(json.dumps([entry.row, result.values]).encode())
-            if size > MAX_VALUE_BYTES:
-                message = f"row and reply have {size} bytes, limit {MAX_VALUE_BYTES}"
+            if size > self.function.row_bytes_max:
+                message = f"row and reply have {size} bytes, limit {self.function.row_bytes_max}"
                 result = Result(reason="oversize", message=message)
         if result.values is None:
             yield self._dead_letter(entry, result.reason or "internal_error", result.message)

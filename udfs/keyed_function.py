@@ -1,17 +1,21 @@
-"""What a keyed function is: columns of a view in, own columns out, one run per event.
+"""What a keyed function is: columns of a view in, own columns out.
 
-Made and checked on the client, sent with the job graph to the operator (`udfs.keyed`), which sends
-it on to the process that runs it (`udfs.run_process`). No Flink here: that process needs none.
+A `KeyedFunction` is one run per event, which may wait for the outside: sent with the job graph to
+its operator (`udfs.keyed`), which sends it on to the process that runs it (`udfs.run_process`). A
+`StateFunction` is a state per key that takes events and time, in its operator (`udfs.fold`). Both
+are made and checked on the client. No Flink here: the process that runs needs none.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from udfs.core.decode import MAX_VALUE_BYTES
+from udfs.core.fold import KeyState
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.spans import Span
-from udfs.core.types import Type
+from udfs.core.types import Type, parse_type
 
 Columns = Sequence[tuple[str, Type]]
 
@@ -47,10 +51,15 @@ class KeyedFunction(ABC):
     memory_policy: MemoryPolicy | None = None
     finish_s: float = 0.0
     counters: ClassVar[Sequence[str]] = ()
+    row_bytes_max: ClassVar[int] = MAX_VALUE_BYTES  # of what a topic takes as one record
 
     @abstractmethod
     def output_columns(self) -> Columns:
         """The columns that the function adds to those of its input."""
+
+    def view_columns(self, columns: Columns) -> Columns:
+        """The columns of the view that the function makes of an input with these columns."""
+        return [*columns, *self.output_columns()]
 
     def due_ms(self, entry: Entry) -> int:
         """When the event may start, in milliseconds since the epoch; 0 for at once."""
@@ -69,3 +78,21 @@ class KeyedFunction(ABC):
 
     async def close(self) -> None:  # noqa: B027 - some have no clients
         """Give clients back. Nothing runs any more."""
+
+
+class StateFunction(ABC):
+    """A function whose state of a key says none or several rows to an event, or to time."""
+
+    stage: ClassVar[str] = "state"
+
+    @abstractmethod
+    def output_columns(self) -> Columns:
+        """The columns of its rows, the input's not among them."""
+
+    def view_columns(self, columns: Columns) -> Columns:
+        """Its own columns and the headers: a row descends from many of the input."""
+        return [*self.output_columns(), ("headers", parse_type("MAP<STRING, BYTES>"))]
+
+    @abstractmethod
+    def new_state(self, key: str, pieces: Mapping[str, dict[str, Any]]) -> KeyState:
+        """The state of a key, of the pieces that were kept of it; none for a new key."""

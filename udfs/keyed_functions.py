@@ -4,10 +4,11 @@ A plan takes the call's literal arguments, the input's columns and the team; it 
 """
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, Protocol
 
 from udfs.core.definition import AgentDefinition
-from udfs.keyed_function import Columns, KeyedFunction
+from udfs.keyed_function import Columns, KeyedFunction, StateFunction
 
 
 class Definitions(Protocol):
@@ -18,19 +19,25 @@ class Definitions(Protocol):
     def agent(self, name: str) -> AgentDefinition: ...
 
 
-Plan = Callable[[Mapping[str, Any], Columns, Definitions], KeyedFunction]
+Plan = Callable[[Mapping[str, Any], Columns, Definitions], KeyedFunction | StateFunction]
 
 
-def _run_agent(arguments: Mapping[str, Any], columns: Columns, team: Definitions) -> KeyedFunction:
-    from udfs.agent import RunAgent
+def _planned_by(module: str, name: str) -> Plan:
+    """Of a class that is imported when it is called for, with what it needs."""
 
-    return RunAgent.plan(arguments, columns, team)
+    def plan(
+        arguments: Mapping[str, Any], columns: Columns, team: Definitions
+    ) -> KeyedFunction | StateFunction:
+        planned: Plan = getattr(import_module(module), name).plan
+        return planned(arguments, columns, team)
+
+    return plan
 
 
-def _send_email(arguments: Mapping[str, Any], columns: Columns, team: Definitions) -> KeyedFunction:
-    from udfs.email import SendEmail
-
-    return SendEmail.plan(arguments, columns, team)
-
-
-KEYED_FUNCTIONS: dict[str, Plan] = {"run_agent": _run_agent, "send_email": _send_email}
+KEYED_FUNCTIONS: dict[str, Plan] = {
+    "complete_bundle": _planned_by("udfs.bundles", "CompleteBundle"),
+    "diff_chunks": _planned_by("udfs.diff_chunks", "DiffChunks"),
+    "ingest_source": _planned_by("udfs.ingest", "IngestSource"),
+    "run_agent": _planned_by("udfs.agent", "RunAgent"),
+    "send_email": _planned_by("udfs.email", "SendEmail"),
+}

@@ -21,7 +21,10 @@ from udfs.core.decode import Column
 from udfs.core.types import Type, decode
 from udfs.flink_types import HEADERS, data_type
 
-OPTIONS = frozenset({"connector", "uri", "database", "collection", "sink.buffer-flush.max-rows"})
+DELETE, STAMP = "sink.delete-when-null", "sink.current-date"
+OPTIONS = frozenset(
+    {"connector", "uri", "database", "collection", "sink.buffer-flush.max-rows", DELETE, STAMP}
+)
 MAX_ROWS = 1000
 Numbered = tuple[int, dict[str, Any]]  # the place in its batch, and a document
 
@@ -36,6 +39,8 @@ class MongoTarget:
     columns: Sequence[Column]
     primary_key: Sequence[str]
     max_rows: int = MAX_ROWS
+    delete_when_null: str | None = None
+    current_date: str | None = None
 
     def document(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row of plain values as a document; nested rows become sub-documents."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.offline_model import briefing
 from deploy.offline_model.answering import Answerer
 from deploy.offline_model.conversation import content_text, read
 from deploy.offline_model.json_mode import options_of, wanted_schema
@@ -152,6 +153,10 @@ def complete(request: Mapping[str, Any]) -> Completion:
             "context_length_exceeded",
         )
     tools = request.get("tools") or []
+    briefed = briefing.reply(messages, schema.root) if schema else None
+    if schema and briefed is not None and schema.valid(briefed):
+        made.content = json.dumps(briefed, ensure_ascii=False)
+        return made.limited()
     reading = read(messages, schema.labels if schema else _labels_in(messages))
     try:
         due = calls(

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.markdown import Markdown
 
-from tests.bench import agent, cpu, demo, enrich, figures, recovery
+from tests.bench import agent, cpu, demo, enrich, figures, first_chunk, recovery, research
 
 MEASURES: dict[str, Callable[[int], list[figures.Section]]] = {
     "enrich": enrich.measure,
     "recovery": recovery.measure,
     "agent": agent.measure,
     "demo": demo.measure,
+    "index": research.index,
+    "search": research.search,
+    "research": first_chunk.measure,
 }
 
 

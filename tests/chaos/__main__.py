@@ -1,6 +1,7 @@
 """`make chaos`: kills, failpoints and planted defects; tables on the screen and in RESULTS.md.
 
-    python -m tests.chaos [--leads 2000] [--kills 40] [--hits 50] [--seed 1] [--only run,...]
+    python -m tests.chaos [--leads 2000] [--kills 40] [--hits 50] [--documents 500]
+                          [--seed 1] [--only run,...]
 
 Exit code 1 where anything is lost or doubled, or a planted defect is not seen.
 """
@@ -13,15 +14,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.chaos import controls, failpoints, run
+from tests.chaos import controls, failpoints, research, research_controls, run, store
 from tests.chaos.results import HEAD, Results
 from tests.conftest import pytest_configure
 from tests.sections import replace
 
-PARTS = ("run", "failpoints", "controls")
+PARTS = ("run", "failpoints", "controls", "index", "research", "research_controls")
 FILE = Path(__file__).with_name("RESULTS.md")
 KILLS_PER_DEFECT = 2
-FULL = 2_000, 40, 50  # leads, kills, hits: what RESULTS.md is of
+FULL = 2_000, 40, 50, 500  # leads, kills, hits, documents: what RESULTS.md is of
+DOCUMENTS_PER_KILL = 25
 
 
 def main() -> int:
@@ -29,6 +31,7 @@ def main() -> int:
     parser.add_argument("--leads", type=int, default=FULL[0])
     parser.add_argument("--kills", type=int, default=FULL[1])
     parser.add_argument("--hits", type=int, default=FULL[2], help="of each failpoint")
+    parser.add_argument("--documents", type=int, default=FULL[3], help="of the research team")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=",".join(PARTS), help="which parts, by comma")
     options = parser.parse_args()
@@ -44,7 +47,7 @@ def main() -> int:
     def told(results: Results) -> bool:
         for section in results.sections():
             console.print(section, markup=False)
-        if (options.leads, options.kills, options.hits) == FULL:
+        if (options.leads, options.kills, options.hits, options.documents) == FULL:
             replace(FILE, HEAD, results.sections())
         return results.good
 
@@ -57,6 +60,14 @@ def main() -> int:
     if "run" in chosen:
         outcome = run.run(options.leads, options.kills, seed, report)
         good &= told(Results(seed, outcome=outcome))
+    kills = options.documents // DOCUMENTS_PER_KILL
+    if "research_controls" in chosen:
+        planted = research_controls.researching(seed, report)
+        good &= told(Results(seed, research_controls=planted))
+    if "index" in chosen:
+        good &= told(Results(seed, stored=store.run(options.documents, kills, seed, report)))
+    if "research" in chosen:
+        good &= told(Results(seed, briefed=research.run(options.documents, kills, seed, report)))
     return os.EX_OK if good else 1
 
 

@@ -8,7 +8,7 @@ The job without a defect goes first, and must be clean.
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,7 +68,7 @@ def running(seed: int, report: Report) -> list[Control]:
     with tempfile.TemporaryDirectory() as folder, world(LATENCY_MS) as place:
         for planted in (None, *RUNNING):
             path = planted.copy(Path(folder)) if planted else ROOT
-            with workers_of(place, path, planted):
+            with workers_of(place, path, planted, [JOB], OPTIONS):
                 faults = _short_run(place, Random(seed))
             found.append(Control(*_expected(planted), faults))
             report(told(found[-1]))
@@ -88,7 +88,9 @@ def _expected(planted: Variant | None) -> tuple[str, str]:
 
 
 @contextmanager
-def workers_of(place: World, path: Path, planted: Variant | None) -> Iterator[None]:
+def workers_of(
+    place: World, path: Path, planted: Variant | None, jobs: Sequence[str], options: Sequence[str]
+) -> Iterator[None]:
     """For a while TaskManagers whose workers import this code; a database of their own."""
     name = planted.name.replace(" ", "_") if planted else "none"
     before = dict(os.environ)
@@ -99,7 +101,7 @@ def workers_of(place: World, path: Path, planted: Variant | None) -> Iterator[No
         stack.up(PARTS)
         place.fed.clear()
         place.answers.write_text("")
-        place.submit(JOB, options=OPTIONS, fresh=True)
+        place.submit(*jobs, options=options, fresh=True)
         yield
     finally:
         for job in place.cluster.jobs():

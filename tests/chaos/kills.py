@@ -42,29 +42,31 @@ class Blow:
     victim: str
     how: str
     pid: int
-    leads_in_flight: int
+    leads_in_flight: int  # or documents, or bundles
     calls_in_flight: int
+    at: float = 0.0
 
 
 def strike(world: World, victim: str, how: str, leads_in_flight: int, rng: random.Random) -> Blow:
     """Hit one process of this kind. Raises NotProven."""
-    found = processes(world, victim)
+    found = targets(world, victim)
     if not found:
         raise NotProven(f"no {victim} runs")
     process = rng.choice(found)
     calls = world.calls_in_flight() if how == "kill" or victim != "model" else 0
-    struck_at_ms = time.time() * 1000
+    struck_at = time.time()
     if how == "stop":
         process.suspend()
         _until(lambda: process.status() == psutil.STATUS_STOPPED, f"{victim} is not stopped")
         time.sleep(STOP_S)
         process.resume()
-        return Blow(victim, how, process.pid, leads_in_flight, calls)
+        return Blow(victim, how, process.pid, leads_in_flight, calls, struck_at)
     os.kill(process.pid, signal.SIGKILL)
     _until(lambda: not alive(process), f"{victim} {process.pid} is not gone")
     if victim in RESTART_JOBS:
-        _until(lambda: _failed_since(world, struck_at_ms), f"no job restarted after the {victim}")
-    return Blow(victim, how, process.pid, leads_in_flight, calls)
+        told = f"no job restarted after the {victim}"
+        _until(lambda: _failed_since(world, struck_at * 1000), told)
+    return Blow(victim, how, process.pid, leads_in_flight, calls, struck_at)
 
 
 def mend(world: World, victim: str, jobs: list[str], options: list[str]) -> None:
@@ -75,6 +77,12 @@ def mend(world: World, victim: str, jobs: list[str], options: list[str]) -> None
         missing = [job for job in jobs if job.replace("/", ".") not in running]
         if missing:
             world.submit(*missing, options=options)
+
+
+def targets(world: World, victim: str) -> list[psutil.Process]:
+    """Those of this kind that may be hit: of TaskManagers, one where a job runs."""
+    found = processes(world, victim)
+    return [one for one in found if _works(one)] if victim == "TaskManager" else found
 
 
 def processes(world: World, victim: str) -> list[psutil.Process]:
@@ -92,6 +100,15 @@ def processes(world: World, victim: str) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _works(manager: psutil.Process) -> bool:
+    """Whether a job runs there: it then has a Python worker. The other one is a spare."""
+    word = VICTIMS["Python worker"]
+    try:
+        return any(word in " ".join(one.cmdline()) for one in manager.children(recursive=True))
+    except psutil.Error:
+        return False
 
 
 def _failed_since(world: World, since_ms: float) -> bool:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from tests.chaos.controls import Control
 from tests.chaos.failpoints import Hit
+from tests.chaos.research import Outcome as Briefed
 from tests.chaos.run import SMTP_CONNECTIONS, Outcome
+from tests.chaos.store import Outcome as Stored
 
 HEAD = """# Kills, failpoints and planted defects
 
@@ -26,13 +28,18 @@ class Results:
     controls: list[Control] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     outcome: Outcome | None = None
+    stored: Stored | None = None
+    briefed: Briefed | None = None
+    research_controls: list[Control] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
         clean = self.outcome is None or not self.outcome.breaches
+        research = (self.stored, self.briefed)
         return (
             clean
-            and all(control.caught for control in self.controls)
+            and not any(one.wrong for one in research if one is not None)
+            and all(control.caught for control in (*self.controls, *self.research_controls))
             and not any(hit.wrong for hit in self.hits)
         )
 
@@ -47,6 +54,13 @@ class Results:
         if self.controls:
             title = "## controls: defects planted, to see that they are seen"
             parts.append([title, "", when, "", *_defects(self.controls)])
+        if self.stored:
+            parts.append(_stored(self.stored, when))
+        if self.briefed:
+            parts.append(_briefed(self.briefed, when))
+        if self.research_controls:
+            title = "## research controls: defects planted in the research team's way"
+            parts.append([title, "", when, "", *_defects(self.research_controls)])
         return ["\n".join(lines) for lines in parts]
 
 
@@ -106,6 +120,47 @@ def _run(outcome: Outcome, when: str) -> list[str]:
         ),
     )
     return lines
+
+
+SAME = "chunks in the store: id for id, hash for hash those computed without Flink"
+
+
+def _stored(outcome: Stored, when: str) -> list[str]:
+    """The index job alone."""
+    rows = (
+        ("documents", outcome.documents),
+        ("… of which another version came while they were in flight", outcome.documents // 10),
+        (SAME, outcome.chunks),
+        *_kills_and_faults(outcome),
+    )
+    title = f"## index: {outcome.documents} documents, {len(outcome.blows)} kills"
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *_table(("what", "found"), rows)]
+
+
+def _briefed(outcome: Briefed, when: str) -> list[str]:
+    """The whole research team, from a local site to the brief."""
+    rows = (
+        ("bundles of pages, one in two named by a feed", outcome.bundles),
+        ("documents", outcome.documents),
+        ("… edited after version 1, and the bundle asked for again", outcome.changed),
+        (SAME, outcome.chunks),
+        ("briefs: one of each version, of all its sources and of what changed", outcome.briefs),
+        ("model calls", outcome.paid),
+        ("… paid again, the answer on its way when its process was killed", outcome.paid_in_flight),
+        ("… paid again otherwise", outcome.wrong.get("model calls paid twice", 0)),
+        *_kills_and_faults(outcome),
+    )
+    title = f"## research: {outcome.documents} documents, {len(outcome.blows)} kills"
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *_table(("what", "found"), rows)]
+
+
+def _kills_and_faults(outcome: Stored | Briefed) -> list[tuple[str, object]]:
+    in_flight = _range(blow.leads_in_flight for blow in outcome.blows)
+    return [
+        ("kill -9", _counts(Counter(blow.victim for blow in outcome.blows))),
+        ("in flight at a kill", in_flight),
+        ("not as it must be", _counts(dict(outcome.wrong)) if outcome.wrong else 0),
+    ]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

@@ -118,7 +118,7 @@ def _strike(place: World, victim: str, how: str, rng: random.Random) -> Blow:
         if not unfinished:
             first = FIRST_MORE + len(place.fed)
             _feed(place, leads(MORE_LEADS, random.Random(first), first))
-        elif kills.processes(place, victim):
+        elif kills.targets(place, victim):
             return kills.strike(place, victim, how, unfinished, rng)
         if time.monotonic() > deadline:
             raise kills.NotProven(f"{victim}: {unfinished} leads are in flight")

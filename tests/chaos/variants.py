@@ -155,3 +155,21 @@ RUNNING = (
         "forked",
     ),
 )
+
+RESEARCHING = (
+    variant(
+        "stale chunks kept",
+        "udfs/core/chunk_diff.py",
+        "for name in stored.chunks if name not in wanted]",
+        "for name in ()]",
+        "stale",
+    ),
+    variant(
+        "chunks not waited for",
+        "udfs/core/bundle.py",
+        "self.content_hash == self.stored_hash == self.mined_hash",
+        "self.content_hash == self.mined_hash",
+        "versions before their chunks",
+    ),
+    Variant("journal of research off", RUNNING[0].changes, "model calls paid twice"),
+)

@@ -15,8 +15,9 @@ from typing import Any
 import httpcore2
 import pytest
 
-from connectors.web import Page, WebFailed, WebRefused, fetch
-from connectors.web_address import Policy
+from connectors.web import Page, Wanted, WebFailed, WebRefused, fetch
+from connectors.web_address import Policy, checked_url
+from connectors.web_robots import Robots
 
 LOCAL = Policy(allow_local=True, total_s=3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
@@ -378,3 +379,66 @@ def test_where_a_redirect_leads_its_own_robots_txt_is_asked() -> None:
         with pytest.raises(WebRefused, match="robots"):
             get(server)
         assert (server.robots_asked, other.robots_asked, other.requests) == (1, 1, [])
+
+
+def conditions(request: str) -> dict[str, str]:
+    """The conditional headers of a request."""
+    lines = (line.partition(": ") for line in request.split("\r\n"))
+    return {name: value for name, _, value in lines if name.startswith("If-")}
+
+
+def unchanged_since(path: str, write: Callable[[bytes], None]) -> None:
+    """Always the answer to a condition that holds."""
+    write(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again() -> None:
+    tagged = whole(b"hello", b'ETag: "v1"', b"Last-Modified: Mon, 02 Mar 2026 09:00:00 GMT")
+    with site(says(tagged)) as server:
+        page = get(server)
+        assert (page.etag, page.last_modified) == ('"v1"', "Mon, 02 Mar 2026 09:00:00 GMT")
+        server.answer = unchanged_since
+        wanted = Wanted(known_url=page.final_url, etag=page.etag, last_modified=page.last_modified)
+        again = get(server, wanted=wanted)
+    assert (again.status, again.body, again.etag) == (304, b"", '"v1"')
+    first, second = map(conditions, server.requests)
+    assert first == {}
+    assert second == {
+        "If-None-Match": '"v1"',
+        "If-Modified-Since": "Mon, 02 Mar 2026 09:00:00 GMT",
+    }
+
+
+def test_only_the_page_that_was_read_is_asked_for_with_a_condition() -> None:
+    """A redirect may lead elsewhere by now, and an ETag means nothing there."""
+    with site(says(whole(b"other"))) as server:
+        wanted = Wanted(known_url=f"http://shop.localhost:{server.port}/old", etag='"v1"')
+        assert get(server, "/new", wanted=wanted).body == b"other"
+        server.answer = unchanged_since
+        with pytest.raises(WebFailed, match="http_304"):
+            get(server, "/new", wanted=wanted)
+    assert not any(map(conditions, server.requests))
+
+
+@pytest.mark.parametrize(
+    ("told", "wait_s"),
+    [(b"30", 30.0), (b"0", 0.0), (b"1000000000", None), (b"soon", None), (b"-5", 0.0)],
+)
+def test_a_busy_site_says_when_to_come_again(told: bytes, wait_s: float | None) -> None:
+    busy = whole(b"", b"Retry-After: " + told, start=b"HTTP/1.1 429 Too Many\r\n")
+    with site(says(busy)) as server, pytest.raises(WebFailed) as raised:
+        get(server)
+    assert raised.value.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("told", "delay_s"), [(b"7", 7.0), (b"0.5", 0.5), (b"soon", 0.0), (b"-1", 0.0)]
+)
+def test_a_site_says_how_long_to_wait_between_two_visits(told: bytes, delay_s: float) -> None:
+    robots = Robots()
+    with site(says(whole(b"hello"))) as server:
+        server.robots = whole(b"User-agent: *\nCrawl-delay: " + told + b"\n")
+        target = checked_url(f"http://shop.localhost:{server.port}/", LOCAL)
+        assert robots.delay_s(target) == 0
+        get(server, robots=robots)
+    assert robots.delay_s(target) == delay_s

@@ -31,6 +31,12 @@ def test_an_unknown_site_or_page_is_not_found(client: TestClient) -> None:
     assert client.get("/none").status_code == 404
 
 
+def test_a_page_is_not_sent_again_to_who_has_it(client: TestClient) -> None:
+    first = client.get("/")
+    known = {"if-none-match": first.headers["etag"]}
+    assert (again := client.get("/", headers=known)).status_code == 304 and not again.content
+
+
 @pytest.mark.parametrize("path", ["/../../../secret.txt", "/..%2f..%2f..%2fsecret.txt"])
 def test_no_way_out_of_the_folder(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404

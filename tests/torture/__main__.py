@@ -1,6 +1,6 @@
 """`make torture`: every bad input, and what came of it; tables on the screen and in RESULTS.md.
 
-    python -m tests.torture [--records 200000] [--seed 1] [--only cases,flood,controls]
+    python -m tests.torture [--records 200000] [--seed 1] [--only cases,flood,controls,research]
 
 Exit code 1 where anything came out otherwise than expected, or a planted defect is not seen.
 """
@@ -16,10 +16,13 @@ from rich.console import Console
 
 from tests.conftest import pytest_configure
 from tests.torture import controls, reach, run, volume
-from tests.torture.results import Results
+from tests.torture.research import model, shapes
+from tests.torture.research import run as research
+from tests.torture.results import RESEARCH, Results, research_section
 from tests.torture.world import world
 
-PARTS = ("cases", "flood", "controls")
+OF_SDR = ("cases", "flood", "controls")
+PARTS = (*OF_SDR, "research")
 FILE = Path(__file__).with_name("RESULTS.md")
 
 
@@ -51,13 +54,33 @@ def main() -> int:
             results.controls = controls.fetching(report)
             results.controls += controls.guarding(options.seed, report)
     results.seconds = time.monotonic() - started
-    text = results.markdown()
-    console.print(text, markup=False)
-    if set(chosen) == set(PARTS):
-        FILE.write_text(text)
-    for line in results.bad:
+    if set(OF_SDR) & set(chosen):
+        console.print(text := results.markdown(), markup=False)
+        if set(OF_SDR) <= set(chosen):
+            _write(sdr=text)
+    bad = results.bad
+    if "research" in chosen:
+        bad += _research(options.seed, console, report)
+    for line in bad:
         report(f"NOT AS EXPECTED: {line}")
-    return os.EX_OK if not results.bad else 1
+    return os.EX_OK if not bad else 1
+
+
+def _research(seed: int, console: Console, report: run.Report) -> list[str]:
+    """The research team's cases; returns what is not as expected."""
+    started = time.monotonic()
+    with world(topics=shapes.TOPICS) as place:
+        found = research.run_all(place, report)
+    text = research_section(found, model.NOT_REACHABLE, time.monotonic() - started, seed)
+    console.print(text, markup=False)
+    _write(research=text)
+    return [str(one) for one in found if not one.good]
+
+
+def _write(sdr: str = "", research: str = "") -> None:
+    """Put one team's part of RESULTS.md in the place of its old one."""
+    before, mark, after = FILE.read_text().partition(RESEARCH) if FILE.exists() else ("", "", "")
+    FILE.write_text(f"{(sdr or before).rstrip()}\n\n{(research or mark + after).rstrip()}\n")
 
 
 if __name__ == "__main__":

@@ -109,8 +109,38 @@ EVALUATION = {
 }
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Of another team's topic: what a good record holds, a field that must be there, and a text."""
+
+    make: Callable[[str], Json]
+    required: str
+    text: str  # the name of a field that holds one
+
+
+SHAPES: dict[str, Shape] = {}
+
+
+def required(topic: str) -> str:
+    """A field that a record of this topic must have."""
+    if topic in SHAPES:
+        return SHAPES[topic].required
+    return "emails" if topic == "email_campaigns" else "lead_data"
+
+
+def some_text(topic: str) -> str:
+    """A text that stands in every good record of this topic."""
+    if topic in SHAPES:
+        return str(SHAPES[topic].make("any")[SHAPES[topic].text])
+    return "Live streams" if topic == "email_campaigns" else "Robin Okafor"
+
+
 def document(topic: str, key: str, **changes: Any) -> Json:
-    """What a good record of this topic holds; `changes` are to the lead, or to the e-mail."""
+    """What a good record of this topic holds; `changes` are to the lead, or to the e-mail. In a
+    record of another team the one change is to its text."""
+    if topic in SHAPES:
+        shape = SHAPES[topic]
+        return shape.make(key) | dict.fromkeys([shape.text] if changes else [], *changes.values())
     if topic == "email_campaigns":
         mail = {"to": address(key), "subject": "Live streams", "body": "Hello,\nshall we talk?\n"}
         return {"campaign_type": "active_outreach", "emails": [mail | changes]}

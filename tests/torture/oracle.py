@@ -123,7 +123,7 @@ class Outside:
             if seen.says("dlq_job") != job:
                 return None
             word = f"dead letter: {seen.says('dlq_reason')}"
-            return word + self.compared(seen)
+            return word + compared(self.records, seen)
         if topic != OUTPUT[job]:
             return None
         return str(seen.document.get("status")) if topic == "sent_emails" else "result"
@@ -132,21 +132,6 @@ class Outside:
         """The sentences of the dead letters of these inputs."""
         seen = [one for place in places for one in self.made_of.get(place, ())]
         return sorted({s.says("dlq_message") for s in seen if s.place[0] == DEAD_LETTERS})
-
-    def compared(self, letter: Seen) -> str:
-        """Nothing where a dead letter of the source has key and value of the record that it names,
-        ", cut" where it has their beginnings and says so; else what is wrong."""
-        if letter.says("dlq_stage") != "decode" or letter.origin is None:
-            return ""
-        original = self.records.get(letter.origin)
-        if original is None:
-            return ", of a record that is not there"
-        if (original.value, original.key or b"") == (letter.value, letter.key or b""):
-            return ""
-        begins = original.value.begins(letter.value) and (original.key or b"").startswith(
-            letter.key or b""
-        )
-        return ", cut" if begins and "or more" in letter.says("dlq_message") else ", other bytes"
 
     def unended(self, excused: set[Place]) -> list[Place]:
         """Records on topics that jobs read, of which nothing has been made, nor of their like: a
@@ -159,6 +144,22 @@ class Outside:
         read = [seen for place, seen in self.records.items() if place[0] in JOBS]
         ended = {event(seen) for seen in read if self.made_of.get(seen.place)}
         return [s.place for s in read if event(s) not in ended and s.place not in excused]
+
+
+def compared(records: Mapping[Place, Seen], letter: Seen) -> str:
+    """Nothing where a dead letter of the source has key and value of the record that it names,
+    ", cut" where it has their beginnings and says so; else what is wrong."""
+    if letter.says("dlq_stage") != "decode" or letter.origin is None:
+        return ""
+    original = records.get(letter.origin)
+    if original is None:
+        return ", of a record that is not there"
+    if (original.value, original.key or b"") == (letter.value, letter.key or b""):
+        return ""
+    begins = original.value.begins(letter.value) and (original.key or b"").startswith(
+        letter.key or b""
+    )
+    return ", cut" if begins and "or more" in letter.says("dlq_message") else ", other bytes"
 
 
 def fits(case: Case, words: Sequence[str]) -> bool:
@@ -184,7 +185,7 @@ def _seen(record: KafkaRecord) -> Seen:
     small = value is not None and len(value) <= KEPT_BYTES and record.topic == "sent_emails"
     return Seen(
         (record.topic, record.partition, record.offset),
-        _origin(record.topic, headers),
+        origin(record.topic, headers),
         Value.of(value),
         record.key,
         headers if len(headers) < 200 else {n: v for n, v in headers.items() if n[:4] == "dlq_"},
@@ -192,8 +193,11 @@ def _seen(record: KafkaRecord) -> Seen:
     )
 
 
-def _origin(topic: str, headers: Mapping[str, bytes | None]) -> Place | None:
-    if topic == DEAD_LETTERS:
+def origin(
+    topic: str, headers: Mapping[str, bytes | None], dead_letters: str = DEAD_LETTERS
+) -> Place | None:
+    """The record that one was made of."""
+    if topic == dead_letters:
         parts = [headers.get(f"dlq_{name}") or b"" for name in ("topic", "partition", "offset")]
     else:
         parts = (headers.get("source") or b"").rsplit(b"/", 2)

@@ -4,7 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.torture.case import LETTERS, TOPICS
 from tests.torture.controls import Control
@@ -12,6 +12,7 @@ from tests.torture.injection import NOT_REACHABLE
 from tests.torture.killers import P10
 from tests.torture.oracle import shown
 from tests.torture.reach import Reached
+from tests.torture.research import shapes
 from tests.torture.run import Found
 from tests.torture.volume import Flood
 
@@ -23,6 +24,8 @@ FAMILIES = (
     ("E-mail", range(83, 93)),
     ("Process killers", range(P10, P10 + 1)),
 )
+ODD = 2_000  # no number of the list: odd sources
+RESEARCH = "## Research team"
 
 
 @dataclass
@@ -74,7 +77,7 @@ class Results:
             if rows:
                 rows.sort(key=lambda row: row[0] if isinstance(row[0], int) else P10)
                 lines += [f"## {title}", ""]
-                lines += _table(("case", "what", "tried on", "expected", "found", "restarts"), rows)
+                lines += _table(HEAD_OF_CASES, rows)
         return "\n".join([*lines, *self._flood(), *self._controls()])
 
     def _flood(self) -> list[str]:
@@ -112,15 +115,39 @@ class Results:
 
 
 Cells = tuple[object, ...]
+HEAD_OF_CASES = ("case", "what", "tried on", "expected", "found", "restarts")
 
 
-def _rows(found: Iterable[Found]) -> list[Cells]:
-    """One line for the same case wherever the same came of it."""
+def research_section(
+    found: Sequence[Found], missing: Iterable[tuple[int, str, str]], seconds: float, seed: int
+) -> str:
+    """What came of the research team's cases, as a section of the file."""
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    inputs = sum(len(one.case.inputs) for one in found)
+    rows = _rows(found, once=True)
+    rows += [(n, name, "", "", f"not tried: {why}", "") for n, name, why in missing]
+    rows.sort(key=lambda row: int(str(row[0]).strip("*–") or ODD))
+    lines = [
+        f"{RESEARCH}: bundles of bad sources, requests and replies",
+        "",
+        f"Measured on {day} by `make torture`, seed {seed}, in {seconds:.0f} s: "
+        f"{sum(one.good for one in found)} of {len(found)} cases ({inputs} records) as expected. "
+        "A record is followed to its last end: what a visit came to, chunks stored, questions "
+        "mined, the bundle's version (of how many sources), the brief. Several jobs read a topic; "
+        "where all say the same, it stands here once.",
+        "",
+    ]
+    return "\n".join([*lines, *_table(HEAD_OF_CASES, rows)])
+
+
+def _rows(found: Iterable[Found], once: bool = False) -> list[Cells]:
+    """One line for the same case wherever the same came of it; `once` tells what all say once."""
     groups: dict[tuple[object, ...], list[Found]] = {}
     for one in found:
         case = one.case
         what = (case.number, case.name, case.expected, case.note, one.good)
-        groups.setdefault((*what, _same(one.words), one.restarts), []).append(one)
+        words = one.words[:1] if once and len({*one.words}) == 1 else one.words
+        groups.setdefault((*what, _same(words), one.restarts), []).append(replace(one, words=words))
     rows = []
     for (number, name, letter, note, good, _, restarts), same in groups.items():
         words = " or ".join(dict.fromkeys(shown(one.words) for one in same))
@@ -136,11 +163,13 @@ def _same(words: Sequence[str]) -> tuple[str, ...]:
 
 def _where(same: Sequence[Found]) -> str:
     places = list(dict.fromkeys(one.case.where for one in same))
-    return "all five topics" if set(places) == set(TOPICS) else ", ".join(places)
+    if set(places) == set(TOPICS):
+        return "all five topics"
+    return "all six topics" if set(places) == set(shapes.TOPICS) else ", ".join(places)
 
 
 def _number(number: object) -> object:
-    return "–" if number == P10 else number
+    return "–" if number in (P10, ODD) else number
 
 
 def _reached(one: Reached) -> Cells:

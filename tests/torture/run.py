@@ -81,12 +81,13 @@ def run_wave(
     report: Report,
     name: str = "quick",
     topics: Sequence[str] = TOPICS,
+    patience_s: tuple[float, float] = (SETTLE_S, NEWS_S),
 ) -> list[Found]:
     """Feed these cases, wait for all their ends, and for those that nothing comes of."""
     before = place.restarts()
     together = [*cases, *_sentinels(topics)]
     place.feed(together)
-    _settle(place, outside, together, report)
+    _settle(place, outside, together, report, *patience_s)
     time.sleep(QUIET_S)
     outside.look()
     restarts = _since(place, before)
@@ -178,7 +179,14 @@ def _words(place: World, outside: Outside, case: Case) -> list[str]:
     return outside.words(case, place.fed.get(id(case), [])) + refused
 
 
-def _settle(place: World, outside: Outside, cases: Sequence[Case], report: Report) -> None:
+def _settle(
+    place: World,
+    outside: Outside,
+    cases: Sequence[Case],
+    report: Report,
+    settle_s: float,
+    news_s: float,
+) -> None:
     started = last_news = time.monotonic()
     news, opted = -1, False
     while True:
@@ -190,7 +198,7 @@ def _settle(place: World, outside: Outside, cases: Sequence[Case], report: Repor
         opted = opted or _opt_outs(place, outside, cases)
         if not open_:
             return
-        if now - started > SETTLE_S or now - last_news > NEWS_S:
+        if now - started > settle_s or now - last_news > news_s:
             report(f"{len(open_)} cases have not ended after {now - started:.0f} s")
             return
         time.sleep(0.5)

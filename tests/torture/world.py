@@ -11,7 +11,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ ONE_BATCH = {
     "sticky.partitioning.linger.ms": 0,
 }
 Place = tuple[str, int, int]  # topic, partition, offset
+_NAMED_PORT = re.compile(rb":([A-Z_]{4,40})/")
 
 
 @dataclass
@@ -111,7 +112,7 @@ class World:
             self.site.pages.update(case.pages)
         rules = [self._resolved(rule) for case in cases for rule in case.faults]
         self.control({"faults": rules})
-        write(cases, self.fed, self.refused)
+        write(cases, self.fed, self.refused, self.site.port)
 
     def control(self, told: Mapping[str, Any]) -> None:
         """Tell the offline model; an empty one makes it forget all rules."""
@@ -157,17 +158,31 @@ def restarts_of(cluster: Cluster, job: JobStatus) -> int:
 
 
 def write(
-    cases: Sequence[Case], fed: dict[int, list[Place]], refused: dict[int, list[str]]
+    cases: Sequence[Case], fed: dict[int, list[Place]], refused: dict[int, list[str]], shop: int
 ) -> None:
-    """Write all inputs of all cases; note where each came to lie, or why the broker refused it."""
+    """Write all inputs of all cases; note where each came to lie, or why the broker refused it.
+    `shop` is the hostile web server's port."""
     producers: dict[str, Producer] = {}
     for case in cases:
         if case.packing not in producers:
             producers[case.packing] = _producer(case.packing)
         for record in case.inputs:
-            _give(producers[case.packing], case, record, fed, refused)
+            _give(producers[case.packing], case, resolved(record, shop), fed, refused)
     for producer in producers.values():
         producer.flush(DELIVERY_S)
+
+
+def resolved(record: Input, shop: int) -> Input:
+    """The record with ports for the names of servers that its URLs have."""
+    if record.value is None or not _NAMED_PORT.search(record.value):
+        return record
+
+    def port(named: re.Match[bytes]) -> bytes:
+        name = named[1].decode()
+        found = re.search(r":(\d+)", os.environ.get(name, ""))
+        return f":{shop if name == 'SHOP' else found[1] if found else 1}/".encode()
+
+    return replace(record, value=_NAMED_PORT.sub(port, record.value))
 
 
 def _producer(packing: str) -> Producer:
@@ -230,7 +245,9 @@ def careless_topics(topics: Sequence[str]) -> None:
 
 
 @contextmanager
-def world(environment: Mapping[str, str] | None = None) -> Iterator[World]:
+def world(
+    environment: Mapping[str, str] | None = None, topics: Sequence[str] = TOPICS
+) -> Iterator[World]:
     """A stack on free ports in a folder that goes away."""
     with tempfile.TemporaryDirectory(prefix="tidemill-torture-") as name, site() as hostile:
         folder = Path(name)
@@ -251,7 +268,7 @@ def world(environment: Mapping[str, str] | None = None) -> Iterator[World]:
                 }
                 chosen = {**client_environment(), **addresses, **(environment or {})}
                 with stack.private(PARTS, chosen):
-                    careless_topics(TOPICS)
+                    careless_topics(topics)
                     with client() as mongo:
                         crm = mongo[settings().mongodb_database]["crm_accounts"]
                         crm.insert_one(dict(injection.CRM_NOTE))

@@ -1,8 +1,9 @@
 """One row in; one validated reply or one failure with its reason code, and the spans, out.
 
 `direct` is one model call and at most two repair tries with the validator's message; `react` lets
-the model call the agent's tools before it replies. The model, the journal and the tools come in
-through ports (`udfs.core.calls`). What goes wrong with model or tools is a failure, which is data.
+the model call the agent's tools before it replies; `plan` has it plan all calls first, look at what
+came back, and write (`udfs.core.planning`). The model, the journal and the tools come in through
+ports (`udfs.core.calls`). What goes wrong with model or tools is a failure, which is data.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
-from udfs.core import prompt
+from udfs.core import planning, prompt
 from udfs.core.calls import (
     Failure,
     JournalPort,
@@ -30,7 +31,7 @@ from udfs.core.calls import (
 from udfs.core.definition import AgentDefinition
 from udfs.core.grounding import grounded_texts, texts_of
 from udfs.core.journaled import JournaledCalls
-from udfs.core.reply import InvalidReply
+from udfs.core.reply import InvalidReply, ReplyFormat
 from udfs.core.template import TemplateError
 from udfs.core.tool import Tool
 
@@ -73,7 +74,7 @@ async def run(
         reply = await _Run(definition, request, calls, tools).reply()
     except Stopped as stopped:
         failure = stopped.failure
-    if reply is not None and definition.memory is not None:
+    if reply is not None and definition.remembers:
         remember = prompt.remembered(calls.answered_at_ms, request.row, reply)
     spans = calls.closed_spans(started_ms, failure.reason if failure else None)
     return RunOutcome(reply, failure, spans, remember)
@@ -130,28 +131,38 @@ class _Run:
     ) -> None:
         self._definition, self._request, self._calls = definition, request, calls
         allowed = {path.rpartition(".")[2] for path in definition.tools}
-        react = definition.planning == "react"
-        self._tools = {name: tools[name] for name in allowed & tools.keys() if react}
-        self._specs = [self._tools[name].spec() for name in sorted(self._tools)]
+        react, direct = (definition.planning == mode for mode in ("react", "direct"))
+        self._tools = {name: tools[name] for name in allowed & tools.keys() if not direct}
+        self._specs = [self._tools[name].spec() for name in sorted(self._tools) if react]
         self._messages: list[Json] = []
-        self._results: list[str] = []
+        self._results: list[tuple[str, str]] = []
         self._overstepped = False
 
     async def reply(self) -> Json:
         """The validated reply. Raises `Stopped`."""
-        row, repairs = self._request.row, REPAIRS
+        row, definition = self._request.row, self._definition
         try:
-            self._messages = prompt.first_messages(self._definition, row, self._request.memory)
+            self._messages = prompt.first_messages(definition, row, self._request.memory)
         except TemplateError as error:
             where = f"line {error.line} of the instructions: " if error.line else ""
             raise Stopped("prompt_error", f"{where}{error}") from None
+        if definition.planning == "plan":
+            await self._plan_and_look()
+        reply = await self._answered(definition.agent, definition.reply_format)
+        for name, tool, items in definition.result_columns:
+            reply[name] = planning.result_rows((t for n, t in self._results if n == tool), items)
+        return reply
+
+    async def _answered(self, name: str, form: ReplyFormat) -> Json:
+        """The valid answer in a form, after the tool calls that the model wants before it."""
+        repairs = REPAIRS
         while True:
-            answer = await self._ask()
+            answer = await self._ask(name, form)
             if answer.tool_calls:
                 await self._take_tool_turn(answer)
                 continue
             try:
-                return self._read(answer)
+                return self._read(answer, form)
             except InvalidReply as problem:
                 last = repairs == 0 or self._calls.step == self._definition.limits.steps
                 if last:
@@ -161,14 +172,37 @@ class _Run:
                 repairs -= 1
                 self._messages += prompt.repair_messages(answer.content or "", str(problem))
 
-    async def _ask(self) -> ModelAnswer:
+    async def _plan_and_look(self) -> None:
+        """Have calls planned and made, and planned again, while a step is left to write in."""
+        limits, form = self._definition.limits, planning.plan_format(self._tools)
+        ask, made = planning.request_text(self._tools), set[str]()
+        for _ in range(1 + limits.revisions):
+            if self._calls.step + 2 > limits.steps:
+                break
+            self._messages.append({"role": "user", "content": ask})
+            plan = await self._answered(planning.PLAN, form)
+            text = prompt.cut(json.dumps(plan, ensure_ascii=False), ARGUMENT_CHARS)
+            self._messages.append({"role": "assistant", "content": text})
+            calls = planning.planned_calls(plan, self._tools, made)
+            if not calls:
+                break
+            used = await asyncio.gather(*(self._use(call, i) for i, call in enumerate(calls)))
+            self._calls.charge(max(seconds for _, seconds in used))
+            results = [(call, text) for call, (text, _) in zip(calls, used, strict=True)]
+            room = limits.prompt_chars - prompt.length(self._messages)
+            shown = planning.results_text(results, room)
+            self._messages.append({"role": "user", "content": shown})
+            ask = planning.revision_text()
+        self._messages.append({"role": "user", "content": planning.writing_text()})
+
+    async def _ask(self, name: str, form: ReplyFormat) -> ModelAnswer:
         options, limits = self._definition.model, self._definition.limits
         last = self._calls.step + 1 == limits.steps
         return await self._calls.ask(
             ModelCall(
                 messages=list(self._messages),
-                reply_name=self._definition.agent,
-                reply_schema=self._definition.reply_format.wire,
+                reply_name=name,
+                reply_schema=form.wire,
                 tools=self._specs,
                 tool_choice="none" if last else "auto",
                 model=options.name,
@@ -177,7 +211,7 @@ class _Run:
             )
         )
 
-    def _read(self, answer: ModelAnswer) -> Json:
+    def _read(self, answer: ModelAnswer, form: ReplyFormat) -> Json:
         """The reply in an answer. Raises `InvalidReply`, which a repair try may mend."""
         if answer.refusal or answer.finish_reason == "content_filter":
             told = prompt.cut(answer.refusal or "stopped by its content filter", 200)
@@ -189,14 +223,15 @@ class _Run:
         if not text.strip():
             raise InvalidReply("the answer is empty")
         row = self._request.row
-        evidence = chain(texts_of(row), self._results, [self._definition.instructions])
-        reply = self._definition.reply_format.read(text, row, evidence)
-        self._check_own_words(reply)
+        results = (text for _, text in self._results)
+        evidence = chain(texts_of(row), results, [self._definition.instructions])
+        reply = form.read(text, row, evidence)
+        self._check_own_words(reply, form)
         return reply
 
-    def _check_own_words(self, reply: Json) -> None:
+    def _check_own_words(self, reply: Json, form: ReplyFormat) -> None:
         """What leaves must not tell how the agent is instructed. Raises `InvalidReply`."""
-        texts = list(grounded_texts(reply, self._definition.reply))
+        texts = list(grounded_texts(reply, form.schema))
         own = prompt.own_sentences(self._definition) if texts else set()
         for path, text in texts:
             written = " ".join(text.split())
@@ -207,14 +242,17 @@ class _Run:
         """Make the calls that the model asked for, all at once, and tell it their results."""
         limits, step = self._definition.limits, self._calls.step
         asked = answer.tool_calls[:TOOL_CALLS_PER_TURN]
-        foreign = [call.name for call in asked if call.name not in self._tools]
+        own = {spec["function"]["name"] for spec in self._specs}  # none where calls are planned
+        foreign = [call.name for call in asked if call.name not in own]
         if foreign and self._overstepped:
             message = f"the model asked again for a tool that is not its own: {foreign[0][:64]!r}"
             raise Stopped("tool_not_allowed", message)
         self._overstepped = self._overstepped or bool(foreign)
         if step >= limits.steps:
             raise Stopped("step_limit", f"no reply within {limits.steps} steps")
-        texts = await asyncio.gather(*(self._use(call, i) for i, call in enumerate(asked)))
+        texts = await asyncio.gather(
+            *(self._use(c, i) if c.name in own else self._refuse(c, i) for i, c in enumerate(asked))
+        )
         self._calls.charge(max(seconds for _, seconds in texts))
         ids = [f"call_{step}_{index}" for index in range(len(asked))]
         shown = [(i, _name(c), _arguments(c)) for i, c in zip(ids, asked, strict=True)]
@@ -225,17 +263,19 @@ class _Run:
 
     async def _use(self, call: ToolCall, index: int) -> tuple[str, float]:
         """The text that the model gets for one call, and the seconds that it took."""
-        tool = self._tools.get(call.name)
-        if tool is None:
-            self._calls.refuse(call, index)
-            known = ", ".join(sorted(self._tools)) or "none"
-            return f"error: there is no tool {call.name[:64]!r}; yours are: {known}", 0.0
+        tool = self._tools[call.name]
         if len(call.arguments) > ARGUMENT_CHARS:
             return f"error: the arguments are longer than {ARGUMENT_CHARS} characters", 0.0
         worked, text, seconds = await self._calls.use(tool, call, index)
         if worked:
-            self._results.append(text)
+            self._results.append((tool.name, text))
         return text if worked else f"error: {text}", seconds
+
+    async def _refuse(self, call: ToolCall, index: int) -> tuple[str, float]:
+        """As `_use`, for a call that is not made."""
+        self._calls.refuse(call, index)
+        known = ", ".join(spec["function"]["name"] for spec in self._specs) or "none"
+        return f"error: there is no tool {call.name[:64]!r}; yours are: {known}", 0.0
 
 
 def _name(call: ToolCall) -> str:

@@ -49,10 +49,27 @@ class ShortTermMemory:
 
 
 @dataclass(frozen=True)
+class LongTermMemory:
+    """How many events are recalled by their likeness to the present one, `of` the same key or of
+    all keys of the agent, and when a run is remembered: `always`, `never`, or where a boolean of
+    the reply is true, which is then named."""
+
+    recall: int = 4
+    of: str = "key"  # "key" | "agent"
+    write: str = "always"
+    score_least: float = 0.3
+
+    def writes(self, reply: Mapping[str, Any]) -> bool:
+        """Whether a run with this reply is remembered."""
+        return self.write == "always" or (self.write != "never" and reply.get(self.write) is True)
+
+
+@dataclass(frozen=True)
 class Limits:
     """Where a run ends, whatever the model wants. `concurrency` and `queued` are the operator's."""
 
     steps: int = 6
+    revisions: int = 1
     tokens: int = 20_000
     seconds: float = 60
     call_seconds: float = 20
@@ -72,9 +89,10 @@ class AgentDefinition:
     reply: Mapping[str, Any]
     model: ModelOptions = field(default_factory=ModelOptions)
     tools: tuple[str, ...] = ()
-    planning: str = "direct"  # "direct" | "react"
+    planning: str = "direct"  # "direct" | "react" | "plan"
     memory: ShortTermMemory | None = None
     limits: Limits = field(default_factory=Limits)
+    long_term: LongTermMemory | None = None
 
     @cached_property
     def version(self) -> str:
@@ -84,6 +102,8 @@ class AgentDefinition:
         """
         content = asdict(self)
         del content["limits"]
+        if self.long_term is None:  # as before there was one: no call is paid again
+            del content["long_term"]
         return digest(content)[:16]
 
     @cached_property
@@ -98,6 +118,20 @@ class AgentDefinition:
     def reply_format(self) -> ReplyFormat:
         """What checks an answer, and the schema as the model gets it."""
         return ReplyFormat(self.reply)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a run leaves something to remember."""
+        return self.memory is not None or self.long_term is not None
+
+    @cached_property
+    def result_columns(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """(property, tool, schema of a row) of what no model writes: the results of a tool."""
+        return [
+            (name, schema["x-results"], schema["items"])
+            for name, schema in self.reply["properties"].items()
+            if "x-results" in schema
+        ]
 
     @cached_property
     def uses_memory(self) -> bool:
@@ -117,7 +151,7 @@ class AgentDefinition:
     @classmethod
     def from_json(cls, text: str) -> "AgentDefinition":
         value = json.loads(text)
-        memory = value["memory"]
+        memory, long_term = value["memory"], value.get("long_term")
         return cls(
             agent=value["agent"],
             persona=Persona(**value["persona"]),
@@ -128,6 +162,7 @@ class AgentDefinition:
             planning=value["planning"],
             memory=memory and ShortTermMemory(**memory),
             limits=Limits(**value["limits"]),
+            long_term=long_term and LongTermMemory(**long_term),
         )
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:

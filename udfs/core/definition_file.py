@@ -20,6 +20,7 @@ from udfs.core.definition import (
     AgentDefinition,
     DefinitionError,
     Limits,
+    LongTermMemory,
     ModelOptions,
     Persona,
     ShortTermMemory,
@@ -55,12 +56,21 @@ class ShortTermPart(_Part):
     max_age_s: float = Field(gt=0)
 
 
+class LongTermPart(_Part):
+    recall: int = Field(default=LongTermMemory.recall, ge=1, le=50)
+    of: Literal["key", "agent"] = "key"
+    write: Name = LongTermMemory.write
+    score_least: float = Field(default=LongTermMemory.score_least, ge=-1, le=1)
+
+
 class MemoryPart(_Part):
-    short_term: ShortTermPart
+    short_term: ShortTermPart | None = None
+    long_term: LongTermPart | None = None
 
 
 class LimitsPart(_Part):
     steps: int = Field(default=Limits.steps, ge=1, le=100)
+    revisions: int = Field(default=Limits.revisions, ge=0, le=20)
     tokens: int = Field(default=Limits.tokens, ge=1)
     seconds: float = Field(default=Limits.seconds, gt=0, le=3_600)
     call_seconds: float = Field(default=Limits.call_seconds, gt=0, le=3_600)
@@ -77,7 +87,7 @@ class AgentPart(_Part):
     reply: dict[str, Any]
     model: ModelPart = ModelPart()
     tools: list[Tool] = Field(default=[], max_length=64)
-    planning: Literal["direct", "react"] | None = None
+    planning: Literal["direct", "react", "plan"] | None = None
     memory: MemoryPart | None = None
     limits: LimitsPart = LimitsPart()
 
@@ -88,6 +98,7 @@ _PARTS: dict[Path, type[_Part]] = {
     ("model",): ModelPart,
     ("memory",): MemoryPart,
     ("memory", "short_term"): ShortTermPart,
+    ("memory", "long_term"): LongTermPart,
     ("limits",): LimitsPart,
 }
 
@@ -102,7 +113,7 @@ def load(text: str, path: str) -> AgentDefinition:
     found = [*_reply_problems(part.reply), *_other_problems(part, path)]
     if found:
         raise DefinitionError(*(_located(path, lines, where, what) for where, what in found[:10]))
-    memory = part.memory.short_term.model_dump() if part.memory else None
+    short, long = (part.memory.short_term, part.memory.long_term) if part.memory else (None, None)
     return AgentDefinition(
         agent=part.agent,
         persona=Persona(**part.persona.model_dump()),
@@ -111,8 +122,9 @@ def load(text: str, path: str) -> AgentDefinition:
         model=ModelOptions(**part.model.model_dump()),
         tools=tuple(part.tools),
         planning=part.planning or ("react" if part.tools else "direct"),
-        memory=ShortTermMemory(**memory) if memory else None,
+        memory=ShortTermMemory(**short.model_dump()) if short else None,
         limits=Limits(**part.limits.model_dump()),
+        long_term=LongTermMemory(**long.model_dump()) if long else None,
     )
 
 
@@ -139,8 +151,25 @@ def _other_problems(part: AgentPart, path: str) -> list[tuple[Path, str]]:
         # A block scalar's text begins on the line after its key.
         found.append((("instructions", error.line or 0), f"the template is not right: {error}"))
     if part.tools and part.planning == "direct":
-        found.append((("planning",), "tools need `planning: react`; direct makes one model call"))
+        expected = "tools need `planning: react` or `plan`; direct makes one model call"
+        found.append((("planning",), expected))
+    if part.planning == "plan" and not part.tools:
+        found.append((("planning",), "there is nothing to plan without `tools`"))
+    if part.memory and not part.memory.short_term and not part.memory.long_term:
+        found.append((("memory",), "has neither short_term nor long_term"))
+    if part.memory and part.memory.long_term:
+        write = part.memory.long_term.write
+        chosen = part.reply.get("properties", {}).get(write)
+        boolean = isinstance(chosen, dict) and chosen.get("type") == "boolean"
+        if write not in ("always", "never") and not boolean:
+            expected = "expected always, never or a boolean property of the reply"
+            found.append((("memory", "long_term", "write"), f"is {write!r}; {expected}"))
     names = [tool.rpartition(".")[2] for tool in part.tools]
+    for name, schema in part.reply.get("properties", {}).items():
+        tool = schema.get("x-results") if isinstance(schema, dict) else None
+        if tool is not None and tool not in names:
+            where = ("reply", "properties", name, "x-results")
+            found.append((where, f"is {tool!r}, which is none of the agent's tools"))
     for index, name in enumerate(names):
         if name in names[:index]:
             found.append((("tools", index), f"a second tool is named {name!r}; names must differ"))

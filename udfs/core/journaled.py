@@ -106,7 +106,8 @@ class JournaledCalls:
         async def perform() -> tuple[Json, Json]:
             timeout_s = min(self._definition.limits.tool_seconds, max(0.0, self.remaining_s()))
             try:
-                text = await tool.call(tool.arguments(call.arguments), timeout_s)
+                arguments = tool.arguments(call.arguments)
+                text = await tool.call(arguments, timeout_s, self._request.row)
                 return {"ok": True, "text": cut(text, RESULT_CHARS)}, {}
             except ToolError as error:
                 return {"ok": False, "text": str(error)}, {}

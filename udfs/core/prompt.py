@@ -36,7 +36,7 @@ def first_messages(
     remembered = bounded(list(memory), REMEMBERED_CHARS)
     if memory and not definition.uses_memory:
         text = template.data_block(remembered)
-        told = f"Earlier events of the same key and your replies, oldest first:\n{text}"
+        told = f"What you remember: earlier events and your replies, oldest first:\n{text}"
         messages.append({"role": "user", "content": told})
     room = max(1_000, definition.limits.prompt_chars - sum(len(m["content"]) for m in messages))
     messages.append(

@@ -15,7 +15,14 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError, best_match
 
 from udfs.core import grounding
-from udfs.core.reply_schema import Schema, checked_form, nullable, type_of, wire_form
+from udfs.core.reply_schema import (
+    Schema,
+    asked_form,
+    checked_form,
+    nullable,
+    type_of,
+    wire_form,
+)
 
 MESSAGE_CHARS = 300
 _STARTS_MAX = 64
@@ -31,7 +38,7 @@ class ReplyFormat:
     """What a valid reply is; built once per definition and process."""
 
     def __init__(self, schema: Schema) -> None:
-        self.schema = schema
+        self.schema = schema = asked_form(schema)
         self.wire = wire_form(schema)
         self._validator = Draft202012Validator(checked_form(schema), format_checker=FormatChecker())
 

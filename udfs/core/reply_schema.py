@@ -1,12 +1,14 @@
 """A reply's JSON Schema in; its problems, its Flink column types and its strict wire form out.
 
 Only what maps to a typed column is allowed: an object of strings, integers, numbers, booleans,
-arrays and objects of these, each with one type (or that type and "null"). Two keywords are ours:
+arrays and objects of these, each with one type (or that type and "null"). Three keywords are ours:
 
 - `x-grounded: true` on a string or an array of strings: every e-mail address and URL in it must
   stand in the input row, in a tool result or in the agent's own instructions.
 - `x-echo: COLUMN` on a top-level string or integer: it must equal that column of the input row, so
   that an answer meant for another row is caught.
+- `x-results: TOOL` on a top-level array of objects: no model writes it; it holds the rows that the
+  calls of this tool returned in this run, so that a script can check a reply against them.
 """
 
 import math
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 Schema = Mapping[str, Any]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-DEPTH_MAX = 6
+DEPTH_MAX = 8
 INT = (-(2**31), 2**31 - 1)
 BIGINT = (-(2**63), 2**63 - 1)
 
@@ -28,7 +30,7 @@ KEYWORDS: dict[str, set[str]] = {
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "x-echo"},
     "number": _ANY | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
     "boolean": _ANY,
-    "array": _ANY | {"items", "minItems", "maxItems", "uniqueItems", "x-grounded"},
+    "array": _ANY | {"items", "minItems", "maxItems", "uniqueItems", "x-grounded", "x-results"},
     "object": _ANY | {"properties", "required", "additionalProperties"},
 }
 _PYTHON: dict[str, tuple[type, ...]] = {
@@ -134,6 +136,11 @@ def _object_problems(schema: Schema, path: tuple[str, ...], depth: int) -> Itera
             yield Problem(where, "must be letters, digits and _ to be a column's name")
         if isinstance(inner, dict) and "x-echo" in inner and depth > 1:
             yield Problem(where, "x-echo is for properties at the top of the reply")
+        if isinstance(inner, dict) and "x-results" in inner:
+            if depth > 1 or _declared_type_of_items(inner) != "object":
+                yield Problem(where, "x-results is for an array of objects at the top of the reply")
+            elif name in (required if isinstance(required, list) else ()):
+                yield Problem(where, "x-results is written by no model, so it is not `required`")
         yield from _problems(inner, where, depth + 1)
 
 
@@ -151,6 +158,8 @@ def _value_problems(schema: Schema, kind: str, path: tuple[str, ...]) -> Iterato
             yield Problem((*path, "x-grounded"), "is for a string or an array of strings")
     if not isinstance(schema.get("x-echo", ""), str):
         yield Problem((*path, "x-echo"), "must be the name of an input column")
+    if not isinstance(schema.get("x-results", ""), str):
+        yield Problem((*path, "x-results"), "must be the name of one of the agent's tools")
 
 
 def _declared_type_of_items(schema: Schema) -> str | None:
@@ -180,6 +189,14 @@ def integer_bounds(schema: Schema) -> tuple[float, float]:
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + 1)
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - 1)
     return low, high
+
+
+def asked_form(schema: Schema) -> Schema:
+    """The schema of what a model writes: without the results that the run itself fills in."""
+    written = {n: s for n, s in schema["properties"].items() if "x-results" not in s}
+    if len(written) == len(schema["properties"]):
+        return schema
+    return {**schema, "properties": written}
 
 
 def checked_form(schema: Schema) -> dict[str, Any]:

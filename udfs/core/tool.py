@@ -2,6 +2,8 @@
 
 The schema is read from the signature, the texts from the docstring (Google, NumPy or reST style).
 A parameter is a str, int, float, bool, Literal, list or dict of these, or one of them `| None`.
+One that is `FromEvent` is no argument: it gets the column of its name from the row that the agent
+works on, so that no model, and no text that a model has read, can choose it.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -23,6 +25,8 @@ from udfs.core.calls import Json
 from udfs.core.definition import AgentDefinition, DefinitionError
 
 THREADS = 32
+_FROM_EVENT = "the row's column of this name"
+FromEvent = Annotated[str, _FROM_EVENT]
 _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
@@ -32,12 +36,14 @@ class ToolError(Exception):
 
 @dataclass(frozen=True)
 class Tool:
-    """A function that an agent may call. `parameters` is the JSON Schema of its arguments."""
+    """A function that an agent may call. `parameters` is the JSON Schema of its arguments, `bound`
+    are the columns of the row that it gets besides."""
 
     name: str
     description: str
     parameters: Json
     function: Callable[..., Any]
+    bound: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, function: Callable[..., Any], name: str | None = None) -> "Tool":
@@ -55,6 +61,7 @@ class Tool:
             description="\n\n".join(text for text in texts if text),
             parameters=_parameters(function, name, told),
             function=function,
+            bound=tuple(n for n, hint in _hints(function, name).items() if _is_bound(hint)),
         )
 
     def spec(self) -> Json:
@@ -79,11 +86,14 @@ class Tool:
             raise ToolError(f"wrong arguments: {error.json_path}: {error.message[:300]}")
         return typing.cast(Json, value)
 
-    async def call(self, arguments: Mapping[str, Any], timeout_s: float) -> str:
+    async def call(
+        self, arguments: Mapping[str, Any], timeout_s: float, row: Mapping[str, Any] | None = None
+    ) -> str:
         """The result as text. Raises `ToolError` for whatever goes wrong in the function.
 
         A blocking function that does not end in time is left to its thread.
         """
+        arguments = {**arguments, **{name: (row or {}).get(name) for name in self.bound}}
         try:
             async with asyncio.timeout(timeout_s):
                 if inspect.iscoroutinefunction(self.function):
@@ -138,13 +148,12 @@ def _resolve(path: str, importer: Callable[[str], Any]) -> Tool:
 
 
 def _parameters(function: Callable[..., Any], name: str, told: Mapping[str, str | None]) -> Json:
-    try:
-        hints = typing.get_type_hints(function)
-    except NameError as error:
-        raise DefinitionError(f"tool {name}: its type hints do not resolve: {error}") from None
+    hints = _hints(function, name)
     properties: Json = {}
     required = []
     for parameter in inspect.signature(function).parameters.values():
+        if _is_bound(hints.get(parameter.name)):
+            continue
         where = f"tool {name}: parameter {parameter.name}"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise DefinitionError(f"{where}: * and ** cannot be described to a model")
@@ -166,8 +175,21 @@ def _parameters(function: Callable[..., Any], name: str, told: Mapping[str, str 
     }
 
 
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise DefinitionError(f"tool {name}: its type hints do not resolve: {error}") from None
+
+
+def _is_bound(hint: Any) -> bool:
+    return get_origin(hint) is Annotated and _FROM_EVENT in get_args(hint)
+
+
 def _schema(hint: Any, where: str) -> Json:
     """The JSON Schema of one type hint."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     origin, parts = get_origin(hint), get_args(hint)
     if hint in _SIMPLE:
         return {"type": _SIMPLE[hint]}

@@ -1,10 +1,16 @@
 """Agent files in, checked definitions or problems with file and line out."""
 
+import json
 import pickle
 
 import pytest
 
-from udfs.core.definition import AgentDefinition, DefinitionError, load_definition
+from udfs.core.definition import (
+    AgentDefinition,
+    DefinitionError,
+    LongTermMemory,
+    load_definition,
+)
 
 PATH = "sql/sdr/lead_scoring.yaml"
 WHOLE = """\
@@ -89,7 +95,7 @@ def test_tools_mean_react() -> None:
             "steps: 0",
             ":25: limits.steps: should be greater than or equal to 1; it is 0",
         ),
-        ("steps: 3", "step: 3", "allowed here: steps, tokens, seconds, call_seconds"),
+        ("steps: 3", "step: 3", "allowed here: steps, revisions, tokens, seconds"),
         ("agent: lead_scoring", "agent: scoring", ":1: agent: is 'scoring', but the file's name"),
         ("{{ context }}", "{{ context + }}", ":6: instructions: the template is not right"),
         ("{{ context }}", "{{ context | shout }}", "No filter named 'shout'"),
@@ -110,10 +116,21 @@ def test_tools_mean_react() -> None:
         ("weight: {type: number}", "weight: {type: number, x-grounded: true}", "not allowed on"),
         (
             "memory: {",
-            "memory: {long_term: {}, ",
-            "memory.long_term: unknown key; allowed here: sho",
+            "memory: {episodic: {}, ",
+            "memory.episodic: unknown key; allowed here: sho",
         ),
-        ("limits:", "planning: plan\nlimits:", "planning: should be 'direct' or 'react'"),
+        (
+            "memory: {",
+            "memory: {long_term: {write: title}, ",
+            "memory.long_term.write: is 'title'; expected always, never or a boolean property",
+        ),
+        ("memory: {", "memory: {long_term: {recall: 0}, ", "memory.long_term.recall: should be"),
+        (
+            "limits:",
+            "planning: plan\nlimits:",
+            "planning: there is nothing to plan without `tools`",
+        ),
+        ("limits:", "planning: hope\nlimits:", "planning: should be 'direct', 'react' or 'plan'"),
         ("limits:", "tools: [open]\nlimits:", "tools[0]: should be a dotted path"),
         ("limits:", "tools: [a.b, c.b]\nlimits:", ":25: tools[1]: a second tool is named 'b'"),
         ("limits:", "planning: direct\ntools: [a.b]\nlimits:", "tools need `planning: react`"),
@@ -159,3 +176,16 @@ def test_what_yaml_allows_and_no_agent_needs_is_refused(text: str, problem: str)
     with pytest.raises(DefinitionError) as error:
         load(text)
     assert problem in str(error.value)
+
+
+def test_a_long_term_memory_is_read_and_changes_the_version_only_where_there_is_one() -> None:
+    before = load(WHOLE)
+    assert before.long_term is None
+    text = WHOLE.replace("memory: {", "memory: {long_term: {recall: 7, of: agent}, ")
+    definition = load(text)
+    assert definition.long_term == LongTermMemory(7, "agent") and definition.memory == before.memory
+    assert definition.version != before.version and definition.remembers
+    assert AgentDefinition.from_json(definition.to_json()) == definition
+    old = json.loads(before.to_json())
+    del old["long_term"]  # as a job graph from before there was one has it
+    assert AgentDefinition.from_json(json.dumps(old)).version == before.version
