@@ -165,11 +165,14 @@ def _print_answer(
 
 def print_passage(console: Console, number: int, passage: Passage, quotes: list[str]) -> None:
     """A passage as it is stored, with what was quoted of it set off."""
-    text = Text(terminal.visible(" ".join(passage.text.split())))
+    lines = (" ".join(line.split()) for line in passage.text.splitlines())
+    text = Text(terminal.visible("\n".join(line for line in lines if line)))
+    in_one_line = text.plain.replace("\n", " ")
     for quote in quotes:
         words = terminal.visible(" ".join(quote.split()))
-        at = plain(text.plain).find(plain(words)) if len(plain(text.plain)) == len(text) else -1
-        at = text.plain.find(words) if at < 0 else at
+        alike = plain(in_one_line)
+        at = alike.find(plain(words)) if len(alike) == len(text) else -1
+        at = in_one_line.find(words) if at < 0 else at
         if at >= 0:
             text.stylize("bold reverse", at, at + len(words))
     console.print()

@@ -272,7 +272,10 @@ def bundles_table(found: dict[str, Seen]) -> Table:
     """Bundles with the sums of their sources, for `tidemill status research`."""
     table = Table(title="Bundles", title_justify="left")
     for heading in ("bundle", "version", "sources", "ready", "failed", "waited for"):
-        table.add_column(heading, justify="left" if heading == "bundle" else "right")
+        name = heading == "bundle"  # whole, because it is typed again
+        table.add_column(
+            heading, justify="left" if name else "right", overflow="fold" if name else "ellipsis"
+        )
     for bundle_id, seen in sorted(found.items()):
         if not seen.asked:
             continue

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from deploy.offline_model import asking
@@ -22,18 +22,25 @@ Json = dict[str, Any]
 
 QUERIES = 10
 CLAIMS_PER_SECTION = 5
-CLAIMS_OF_ANSWER = 3
+CLAIMS_OF_ANSWER, NEARLY = 3, 0.7
+UNKNOWN = (
+    1.2  # what a word of the question is worth that no passage has: it is not answered without
+)
 _BLOCK = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
 _ASKS_FIGURE = re.compile(
-    r"(?:how (?:many|much|old|long|far|often|big|large|deep)|when|which year)\b", re.I
+    r"(?:how (?:many|much|old|long|far|often|big|large|deep)|when (?:was|were|did|will)|which year"
+    r"|what .*(?:number|size|price|cost|length|age|limit|default|maximum|minimum))\b",
+    re.I,
 )
+_NUMBER = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.I)
+_ALSO = {"own": "belong", "cost": "price", "begin": "start", "allow": "permit"}
 _DEFINES = re.compile(
     r"^(?:an?|the)?\s*[\w' -]{2,60}?\s"
     r"(?:(?:is|are|was|were|becomes?)\s(?:an?|the|one)|means|refers to|describes)\b",
     re.I,
 )
 _ORDER = ("What it is", "What the sources tell", "Figures", "Limits and open points")
-SOURCE_SHARE = 0.85  # what each further sentence of one source is worth beside others
+SOURCE_SHARE = 0.5  # what each further sentence of one source is worth beside others
 _QUERY_ASPECTS = ("what is {}", "how {} works", "why {} matters", "limits and problems of {}")
 
 
@@ -81,9 +88,9 @@ def _data(messages: Sequence[Mapping[str, Any]]) -> tuple[Json, list[Json]]:
             if isinstance(value, dict) and not request:
                 request = value
             listed = value if isinstance(value, list) else value.get("passages", [])
-            for one in listed if isinstance(listed, list) else []:
+            for place, one in enumerate(listed if isinstance(listed, list) else []):
                 if isinstance(one, dict) and isinstance(one.get("text"), str):
-                    passages.setdefault(str(one.get("chunk_id")), one)
+                    passages.setdefault(str(one.get("chunk_id")), {**one, "place": place})
     return request, list(passages.values())
 
 
@@ -126,7 +133,7 @@ def _cited(data: tuple[Json, list[Json]], properties: Json) -> Json:
         if "claims" in inside:
             made[name] = _sections(ranked, topic)[: part.get("maxItems", 6)]
         elif "citations" in inside:
-            made[name] = [_claim(one) for one in ranked[:CLAIMS_OF_ANSWER]]
+            made[name] = [_claim(one) for one in _answering(ranked)]
         elif "question" in inside:
             texts = [one.text for one in ranked]
             made[name] = asking.questions(request, texts)[: part.get("maxItems")]
@@ -140,8 +147,8 @@ def _cited(data: tuple[Json, list[Json]], properties: Json) -> Json:
 class _Sentence:
     """A sentence of a passage that may be quoted."""
 
-    def __init__(self, text: str, leans: bool, passage: Json, place: int) -> None:
-        self.text, self.leans, self.place = text, leans, place
+    def __init__(self, text: str, leans: bool, passage: Json) -> None:
+        self.text, self.leans, self.place = text, leans, passage["place"]
         self.chunk_id, self.url = str(passage.get("chunk_id")), str(passage.get("url"))
         self.stems = frozenset(stems(text))
         self.score = 0.0
@@ -155,13 +162,13 @@ def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sent
     """
     wanted = dict.fromkeys(stems(topic))
     found = [
-        _Sentence(text, leans, passage, place)
-        for place, passage in enumerate(passages)
+        _Sentence(text, leans, passage)
+        for passage in passages
         for text, leans in said(passage["text"])
     ]
-    in_passages = Counter(s for p in passages for s in set(stems(p["text"])))
+    in_passages = Counter(s for p in passages for s in wanted if _has(stems(p["text"]), s))
     rarity = {
-        s: math.log(1 + len(passages) / (1 + in_passages[s])) + 0.3 if in_passages[s] else 0.4
+        s: math.log(1 + len(passages) / (1 + in_passages[s])) + 0.3 if in_passages[s] else UNKNOWN
         for s in wanted
     }
     value = {s: weight(s) * rarity[s] for s in wanted}
@@ -170,7 +177,7 @@ def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sent
         str(p.get("chunk_id")): bool(value.keys() & set(stems(p["text"]))) for p in passages
     }
     for one in found:
-        share = sum(value[s] for s in wanted if s in one.stems) / most
+        share = sum(value[s] for s in wanted if _has(one.stems, s)) / most
         length = min(len(one.stems), 18) / 18
         one.score = share + 0.15 * length - 0.01 * one.place + (strict and _suits(topic, one.text))
         one.score -= 0.2 * (strict and one.leans)
@@ -183,12 +190,22 @@ def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sent
     return kept
 
 
+def _has(found: Collection[str], wanted: str) -> bool:
+    return wanted in found or _ALSO.get(wanted) in found
+
+
+def _answering(ranked: Sequence[_Sentence]) -> list[_Sentence]:
+    """The best sentence, and those that are nearly as good and stand alone."""
+    near = [s for s in ranked[1:] if s.score >= NEARLY * ranked[0].score and not s.leans]
+    return [*ranked[:1], *near][:CLAIMS_OF_ANSWER]
+
+
 def _suits(question: str, text: str) -> float:
     """Whether a sentence is of the kind that a question asks for: what it is, or a figure."""
+    if _ASKS_FIGURE.match(question):
+        return 0.4 * bool(FIGURES.search(text) or _NUMBER.search(text))
     if re.match(r"what(?:'s| is| are)\b", question, re.I):
         return 0.4 * bool(SUBJECT.match(text))
-    if _ASKS_FIGURE.match(question):
-        return 0.4 * bool(FIGURES.search(text))
     return 0.0
 
 

@@ -102,6 +102,15 @@ def test_in_a_pipe_each_source_is_told_once_when_its_round_is_done(bundles: Bund
     assert told == f"failed    {SITE}b\\x1b[31m (dns)\nready     The A\n"
 
 
+def test_a_bundles_name_is_shown_whole_however_narrow_the_terminal() -> None:
+    name = "the-tide-mill-at-saltern-reach"
+    console = Console(file=io.StringIO(), width=70)
+    console.print(bundles_table({name: Seen(asked=True)}))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    cells = [line.split("│")[1].strip() for line in told.splitlines() if line.startswith("│")]
+    assert "".join(cells) == name
+
+
 def rendered(what: Any) -> str:
     console = Console(file=io.StringIO(), width=120)
     console.print(what)

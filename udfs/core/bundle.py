@@ -95,10 +95,10 @@ class Source:
     @property
     def change_told(self) -> str | None:
         """The same, and of a change how much is new."""
-        if self.change != "changed" or not self.passages_new:
+        if self.change != "changed" or not 0 < self.passages_new < self.passages:
             return self.change
-        new = min(self.passages_new, self.passages)
-        return f"changed ({new} of {self.passages} passages {'is' if new == 1 else 'are'} new)"
+        are = "is" if self.passages_new == 1 else "are"
+        return f"changed ({self.passages_new} of {self.passages} passages {are} new)"
 
 
 @dataclass

@@ -182,7 +182,11 @@ def test_one_edit_of_three_events_makes_one_version_that_says_what_changed() -> 
 
 @pytest.mark.parametrize(
     ("changed", "what"),
-    [(1, "changed (1 of 5 passages is new)"), (2, "changed (2 of 5 passages are new)")],
+    [
+        (1, "changed (1 of 5 passages is new)"),
+        (2, "changed (2 of 5 passages are new)"),
+        (5, "changed"),
+    ],
 )
 def test_a_change_says_how_much_of_a_source_is_new_since_the_last_version(
     changed: int, what: str
