@@ -9,6 +9,7 @@ from importlib.resources import as_file
 
 import typer
 
+from connectors.settings import settings
 from deploy import commands, stack
 from jobs import terminal
 from jobs.research import research
@@ -45,4 +46,6 @@ def demo_research(
     with as_file(sql_dir().joinpath("research").joinpath("sample").joinpath("notes")) as notes:
         sources = [f"{site}{page}" for page in PAGES]
         sources += [] if no_notes else [str(notes)]
-        research(TOPIC, sources, guest=GUEST, company=COMPANY)
+        briefs = settings().home / "briefs"
+        briefs.mkdir(parents=True, exist_ok=True)
+        research(TOPIC, sources, guest=GUEST, company=COMPANY, out=briefs)

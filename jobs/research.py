@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+import shlex
 import time
 import unicodedata
 import uuid
@@ -61,7 +62,9 @@ def research(
     deadline: Annotated[
         int, typer.Option(min=1, help="Seconds, after which what is missing is left out.")
     ] = DEADLINE_S,
-    out: Annotated[Path | None, typer.Option(help="Where to write the brief.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File or folder to write the brief to; else here.")
+    ] = None,
 ) -> None:
     """Read sources, and write a brief in which every statement can be looked up.
 
@@ -254,18 +257,29 @@ def show(console: Console, bundle_id: str, seen: Seen, known: int, out: Path | N
     if newest is None:
         return
     brief = terminal.visible(newest["brief"])
-    path = out or Path(f"{bundle_id}-v{newest['version']}.md")
-    path.write_text(newest["brief"], encoding="utf-8")
     if newest["version"] > known:
         console.print(Markdown(brief))
+    path = written(newest["brief"], out or Path(), f"{bundle_id}-v{newest['version']}.md")
     console.print()
     console.print(f"The brief is in {path}.", markup=False, soft_wrap=True)
+    named = shlex.quote(terminal.visible(bundle_id))
     console.print(
-        f'Next: `tidemill ask {bundle_id} "…"` answers from the same sources, '
-        f"`tidemill ask {bundle_id} --open 1` shows the passage behind [1].",
+        f'Next: `tidemill ask {named} "…"` answers from the same sources, '
+        f"`tidemill ask {named} --open 1` shows the passage behind [1].",
         markup=False,
         soft_wrap=True,
     )
+
+
+def written(brief: str, out: Path, name: str) -> Path:
+    """Write a brief to a file, or into a folder under this name. Raises TidemillError."""
+    path = out / re.sub(r"[^\w.-]+", "-", name) if out.is_dir() else out
+    try:
+        path.write_text(brief, encoding="utf-8")
+    except OSError as error:
+        what = f"the brief could not be written to {path}: {error.strerror}"
+        raise TidemillError(what, "the same command again with --out FILE") from None
+    return path
 
 
 def bundles_table(found: dict[str, Seen]) -> Table:

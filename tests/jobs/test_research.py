@@ -20,6 +20,7 @@ from jobs.research import (
     say_finished,
     source_of,
     unbalanced,
+    written,
 )
 from udfs.core.citations import Passage
 
@@ -109,6 +110,13 @@ def test_a_bundles_name_is_shown_whole_however_narrow_the_terminal() -> None:
     told = console.file.getvalue()  # type: ignore[attr-defined]
     cells = [line.split("│")[1].strip() for line in told.splitlines() if line.startswith("│")]
     assert "".join(cells) == name
+
+
+def test_a_brief_is_written_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
+    assert written("# Mills", tmp_path, "a/b-v1.md") == tmp_path / "a-b-v1.md"
+    assert written("# Eels", tmp_path / "eels.md", "b-v1.md").read_text() == "# Eels"
+    with pytest.raises(TidemillError, match="could not be written to .*: No such file"):
+        written("# Mills", tmp_path / "nowhere" / "x.md", "b-v1.md")
 
 
 def rendered(what: Any) -> str:
