@@ -5,11 +5,12 @@ what a person sees is what the job waits for. Each look reads only what has come
 """
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.kafka import KafkaRecord, bootstrap_servers, ensure_topics, read_all
+from connectors.kafka import KafkaError, KafkaRecord, bootstrap_servers, ensure_topics, read_all
 from jobs.team_topics import PARTITIONS, team_topics
 from udfs.core import events
 from udfs.core.bundle import Asked, BadEvent, Bundle, Source
@@ -76,16 +77,24 @@ class Bundles:
         self.topics = [*_KINDS, _VERSIONS, _BRIEFS, self.letters]
         self._ends: dict[tuple[str, int], int] = {}
         self.found: dict[str, Seen] = {}
+        self._looked_at = time.monotonic()
 
     def prepare(self) -> None:
         """Create the topics that are not there."""
         ensure_topics(self.servers, dict.fromkeys(self.topics, PARTITIONS))
 
-    def look(self) -> dict[str, Seen]:
-        """Every bundle as it is now, by its id."""
-        for record in read_all(self.servers, self.topics, self._ends):
-            self._ends[record.topic, record.partition] = record.offset + 1
-            self.take(record)
+    def look(self, patience_s: float = 0.0) -> dict[str, Seen]:
+        """Every bundle as it is now, by its id. A broker that does not answer is asked again, and
+        raises KafkaError when `patience_s` have passed since it last did."""
+        try:
+            for record in read_all(self.servers, self.topics, self._ends):
+                self._ends[record.topic, record.partition] = record.offset + 1
+                self.take(record)
+        except KafkaError:
+            if time.monotonic() - self._looked_at > patience_s:
+                raise
+        else:
+            self._looked_at = time.monotonic()
         return self.found
 
     def take(self, record: KafkaRecord) -> None:

@@ -39,6 +39,7 @@ from udfs.core import events
 from udfs.core.bundle import DEADLINE_S, QUIET_MS
 
 LOOK_S = 0.5
+PATIENCE_S = 60.0  # with a broker that does not answer
 WRITING_S = 240.0  # for the agent, once a version is fired
 SHOWN_SOURCES = 24
 _STYLES = {
@@ -179,7 +180,7 @@ def watch(
     said: set[str] = set()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
-            seen = watched.look().get(bundle_id, Seen())
+            seen = watched.look(PATIENCE_S).get(bundle_id, Seen())
             now = time.monotonic()
             live.update(progress(seen, known, now - begun))
             if not console.is_terminal:
@@ -206,10 +207,14 @@ def watch(
 
 
 def say_finished(console: Console, seen: Seen, trace: str, said: set[str]) -> None:
-    """A line for each source that this round is done with, where nothing can be drawn over."""
+    """A line for each source that this round is done with, where nothing can be drawn over.
+
+    What is as it was is only counted, afterwards.
+    """
     for source in seen.sources():
         state = seen.state(source)
-        if source.trace == trace and state in _STYLES and source.url not in said:
+        told = state in _STYLES and state != "unchanged"
+        if told and source.trace == trace and source.url not in said:
             said.add(source.url)
             name = terminal.visible(source.title or source.url)
             why = f" ({terminal.visible(source.reason)})" if source.reason else ""

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from deploy.offline_model.prose import FIGURES, LIMITS, SUBJECT, YEAR, lowered, said, titled
+from deploy.offline_model.relevance import nearest
 from deploy.offline_model.text import NEGATORS, STOP, stem, stems, weight
 
 Json = dict[str, Any]
 
 QUESTIONS = 18
+OF_A_KIND = 6
 PER_FORM = 2  # questions of one form, as long as others can be asked
 DEPTHS = ("introduction", "background", "detail", "depth")
 SENTENCES_READ = 600
@@ -69,11 +71,22 @@ def mined(title: str, text: str) -> list[str]:
     return list(dict.fromkeys(made))
 
 
-def questions(request: Json, sentences: Iterable[str]) -> list[Json]:
-    """The mined questions by depth, with a few made around the topic before and after them."""
+def questions(request: Json, sentences: Sequence[str], least: float = 0.0) -> list[Json]:
+    """The mined questions by depth, with a few made around the topic before and after them.
+
+    Of many sources, those count that have `least` of the topic; what is left is asked about the
+    sentences that the brief is made of.
+    """
     topic = lowered(str(request.get("topic") or "").strip().rstrip("?.!"))
     found = [str(question) for question in request.get("mined_questions") or ()]
+    related = nearest(topic, found, least) if least else found
     limits = [one for one in sentences if LIMITS.search(one) and len(one) < 180]
+    figures = [one for one in sentences if FIGURES.search(YEAR.sub("", one)) and len(one) < 180]
+    subjects = [m[1] for one in sentences if (m := SUBJECT.match(one)) and _names(m[1])]
+    more = [_asked(_OF_LIMITS, one) for one in limits[: OF_A_KIND if least else 2]]
+    if least:
+        more += [_asked(_OF_FIGURES, one) for one in figures[:OF_A_KIND]]
+        more += [_asked(_OF_SUBJECTS, lowered(one)) for one in subjects[:OF_A_KIND]]
     made = {
         f"How would you explain {topic} to a newcomer?": 0,
         f"What made {topic} worth your time?": 0,
@@ -81,7 +94,7 @@ def questions(request: Json, sentences: Iterable[str]) -> list[Json]:
         f"What would have to happen for {topic} to look different in five years?": 3,
     }
     wanted = int(request.get("questions_wanted") or QUESTIONS)
-    for question in _varied([*found, *(_asked(_OF_LIMITS, one) for one in limits[:2])]):
+    for question in [*_varied([*related, *more]), *found]:
         if len(made) < wanted:
             made.setdefault(question, _depth(question))
     kept = sorted(made.items(), key=lambda one: one[1])[:wanted]

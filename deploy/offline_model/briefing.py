@@ -8,24 +8,23 @@ share the topic's words, quoted as they stand there, and questions are made arou
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.offline_model import asking
 from deploy.offline_model.prose import FIGURES, LIMITS, SUBJECT, YEAR, lowered, said, titled
-from deploy.offline_model.text import stems, weight
+from deploy.offline_model.relevance import Relevance, nearest
+from deploy.offline_model.text import stems
 
 Json = dict[str, Any]
 
 QUERIES = 10
 CLAIMS_PER_SECTION = 5
 CLAIMS_OF_ANSWER, NEARLY = 3, 0.7
-UNKNOWN = (
-    1.2  # what a word of the question is worth that no passage has: it is not answered without
-)
+FEW_SOURCES = 30  # so few are about their topic as a whole; of more, what shares its words is
+ON_TOPIC = 0.3
 _BLOCK = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
 _ASKS_FIGURE = re.compile(
     r"(?:how (?:many|much|old|long|far|often|big|large|deep)|when (?:was|were|did|will)|which year"
@@ -33,14 +32,13 @@ _ASKS_FIGURE = re.compile(
     re.I,
 )
 _NUMBER = re.compile(r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b", re.I)
-_ALSO = {"own": "belong", "cost": "price", "begin": "start", "allow": "permit"}
 _DEFINES = re.compile(
     r"^(?:an?|the)?\s*[\w' -]{2,60}?\s"
     r"(?:(?:is|are|was|were|becomes?)\s(?:an?|the|one)|means|refers to|describes)\b",
     re.I,
 )
 _ORDER = ("What it is", "What the sources tell", "Figures", "Limits and open points")
-SOURCE_SHARE = 0.5  # what each further sentence of one source is worth beside others
+SOURCE_SHARE = 0.6  # what each further sentence of one source is worth beside others
 _QUERY_ASPECTS = ("what is {}", "how {} works", "why {} matters", "limits and problems of {}")
 
 
@@ -116,9 +114,12 @@ def _queries(request: Json) -> list[str]:
     ]
     first = [s["title"] for s in sources if s.get("url") in changed]
     others = [s["title"] for s in sources if s["title"] not in first]
-    step = max(1, len(others) // QUERIES)
+    mined = list(map(str, request.get("mined_questions") or ()))
     wanted = [topic, *first, *(form.format(lowered(topic)) for form in _QUERY_ASPECTS)]
-    wanted += [*others[::step], *map(str, request.get("mined_questions") or ())]
+    if len(sources) > FEW_SOURCES:
+        wanted += [*nearest(topic, others, ON_TOPIC), *nearest(topic, mined, ON_TOPIC)]
+    else:
+        wanted += [*others[:: max(1, len(others) // QUERIES)], *mined]
     return [query for query in dict.fromkeys(wanted) if query][:QUERIES]
 
 
@@ -126,7 +127,8 @@ def _cited(data: tuple[Json, list[Json]], properties: Json) -> Json:
     """Sections, claims and questions, for whichever of them the form has a place."""
     request, passages = data
     topic = str(request.get("question") or request.get("topic") or "")
-    ranked = _ranked(topic, passages, strict="question" in request)
+    least = ON_TOPIC if len(request.get("sources") or ()) > FEW_SOURCES else 0.0
+    ranked = _ranked(topic, passages, strict="question" in request, least=least)
     made: Json = {}
     for name, part in properties.items():
         inside = _item(part)
@@ -136,7 +138,7 @@ def _cited(data: tuple[Json, list[Json]], properties: Json) -> Json:
             made[name] = [_claim(one) for one in _answering(ranked)]
         elif "question" in inside:
             texts = [one.text for one in ranked]
-            made[name] = asking.questions(request, texts)[: part.get("maxItems")]
+            made[name] = asking.questions(request, texts, least)[: part.get("maxItems")]
         elif part.get("type") in ("string", ["string", "null"]):
             made[name] = "" if ranked else "The passages do not say."
         else:
@@ -154,44 +156,36 @@ class _Sentence:
         self.score = 0.0
 
 
-def _ranked(topic: str, passages: Sequence[Json], *, strict: bool) -> list[_Sentence]:
+def _ranked(
+    topic: str, passages: Sequence[Json], *, strict: bool, least: float = 0.0
+) -> list[_Sentence]:
     """Sentences that share the topic's words, the most telling first, no two alike.
 
-    Words that few passages have count more. `strict` is for a question: a sentence must share half
-    of what it asks for.
+    `strict` is for a question: a sentence must share half of what it asks for. Else it, or the
+    passage that it stands in, must share `least` of the topic.
     """
-    wanted = dict.fromkeys(stems(topic))
     found = [
         _Sentence(text, leans, passage)
         for passage in passages
         for text, leans in said(passage["text"])
     ]
-    in_passages = Counter(s for p in passages for s in wanted if _has(stems(p["text"]), s))
-    rarity = {
-        s: math.log(1 + len(passages) / (1 + in_passages[s])) + 0.3 if in_passages[s] else UNKNOWN
-        for s in wanted
-    }
-    value = {s: weight(s) * rarity[s] for s in wanted}
-    most = sum(value.values()) or 1.0
-    in_topic = {
-        str(p.get("chunk_id")): bool(value.keys() & set(stems(p["text"]))) for p in passages
-    }
+    relevance = Relevance(topic, [p["text"] for p in passages])
+    around = {str(p.get("chunk_id")): relevance.of(stems(p["text"])) for p in passages}
     for one in found:
-        share = sum(value[s] for s in wanted if _has(one.stems, s)) / most
+        share = relevance.of(one.stems)
         length = min(len(one.stems), 18) / 18
         one.score = share + 0.15 * length - 0.01 * one.place + (strict and _suits(topic, one.text))
         one.score -= 0.2 * (strict and one.leans)
-        if share < 0.5 if strict else one.leans or not (in_topic[one.chunk_id] or share):
+        on_topic = (
+            max(share, around[one.chunk_id]) > 0 and max(share, around[one.chunk_id]) >= least
+        )
+        if share < 0.5 if strict else one.leans or not on_topic:
             one.score = 0.0
     kept: list[_Sentence] = []
     for one in sorted((s for s in found if s.score > 0), key=lambda s: (-s.score, s.text)):
         if all(_alike(one, other) < 0.6 for other in kept):
             kept.append(one)
     return kept
-
-
-def _has(found: Collection[str], wanted: str) -> bool:
-    return wanted in found or _ALSO.get(wanted) in found
 
 
 def _answering(ranked: Sequence[_Sentence]) -> list[_Sentence]:

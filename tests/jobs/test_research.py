@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from connectors.kafka import KafkaRecord
+from connectors.kafka import KafkaError, KafkaRecord
 from jobs.ask import checked, print_passage
 from jobs.bundles import Bundles, Seen
 from jobs.errors import TidemillError
@@ -67,6 +67,20 @@ def test_a_record_that_comes_twice_counts_once_and_the_first_brief_stands(
     put(bundles, "research_briefs", {"version": 1, "brief": "first again"}, "b")
     seen = put(bundles, "research_briefs", {"version": 1, "brief": "another"}, "c")
     assert seen.latest == {"version": 1, "brief": "first"}
+
+
+def test_a_broker_that_does_not_answer_for_a_moment_is_asked_again(
+    bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = put(bundles, "research_requests", {"topic": "M", "sources": [{"url": SITE}]})
+
+    def away(*_: object) -> Any:
+        raise KafkaError("No leaders found.")
+
+    monkeypatch.setattr("jobs.bundles.read_all", away)
+    assert bundles.look(patience_s=60)["mills"] is seen
+    with pytest.raises(KafkaError):
+        bundles.look()
 
 
 def test_junk_on_a_topic_is_told_and_stops_nothing(bundles: Bundles) -> None:

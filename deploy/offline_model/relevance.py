@@ -1,0 +1,50 @@
+"""A topic or question, and the texts that were found for it, in; how much of it a text has, out.
+
+Words that few of the texts have count more, so that in a hundred documents about one system its
+name counts for little. A word that no text has still counts: what is asked for and found nowhere
+keeps the others from looking like an answer.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+from deploy.offline_model.text import stems, weight
+
+UNKNOWN = 1.2
+_ALSO = {"own": "belong", "cost": "price", "begin": "start", "allow": "permit"}
+
+
+class Relevance:
+    """Of texts to one topic: 0 for nothing in common, 1 for all of its words."""
+
+    def __init__(self, topic: str, texts: Sequence[str]) -> None:
+        wanted = dict.fromkeys(stems(topic))
+        parts = {part for one in wanted for part in re.split(r"[@&.+-]+", one) if part != one}
+        known = Counter(s for text in texts for s in wanted if _has(stems(text), s))
+        self._value = {
+            s: weight(s)
+            * (math.log(1 + len(texts) / (1 + known[s])) + 0.3 if known[s] else UNKNOWN)
+            for s in wanted
+            if s not in parts
+        }
+        self._most = sum(self._value.values()) or 1.0
+
+    def of(self, found: Collection[str]) -> float:
+        """Of a text, by its stems."""
+        return sum(value for s, value in self._value.items() if _has(found, s)) / self._most
+
+
+def nearest(topic: str, texts: Iterable[str], least: float) -> list[str]:
+    """Those texts that have at least this much of a topic, most first."""
+    found = list(dict.fromkeys(texts))
+    relevance = Relevance(topic, found)
+    share = {text: relevance.of(stems(text)) for text in found}
+    return sorted((t for t in found if share[t] >= least), key=lambda t: -share[t])
+
+
+def _has(found: Collection[str], wanted: str) -> bool:
+    return wanted in found or _ALSO.get(wanted) in found
