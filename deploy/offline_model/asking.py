@@ -40,6 +40,12 @@ _OF_LIMITS = (
     "“{}” What was tried against it, and what came of that?",
     "“{}” Who notices that first?",
 )
+_OF_STATEMENTS = (
+    "“{}” When has that made a difference to you?",
+    "“{}” How did it come to that?",
+    "“{}” Can you give an example?",
+    "“{}” What follows from it in practice?",
+)
 _OF_SUBJECTS = (
     "What should somebody know first about {}?",
     "What is often misunderstood about {}?",
@@ -87,6 +93,8 @@ def questions(request: Json, sentences: Sequence[str], least: float = 0.0) -> li
     if least:
         more += [_asked(_OF_FIGURES, one) for one in figures[:OF_A_KIND]]
         more += [_asked(_OF_SUBJECTS, lowered(one)) for one in subjects[:OF_A_KIND]]
+        others = [s for s in sentences if len(s) < 180 and s not in (*limits, *figures)]
+        more += [_asked(_OF_STATEMENTS, one) for one in others[: 2 * OF_A_KIND]]
     made = {
         f"How would you explain {topic} to a newcomer?": 0,
         f"What made {topic} worth your time?": 0,

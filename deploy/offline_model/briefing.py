@@ -24,7 +24,7 @@ QUERIES = 10
 CLAIMS_PER_SECTION = 5
 CLAIMS_OF_ANSWER, NEARLY = 3, 0.7
 FEW_SOURCES = 30  # so few are about their topic as a whole; of more, what shares its words is
-ON_TOPIC = 0.3
+ON_TOPIC = 0.45
 _BLOCK = re.compile(r"<data>\n(.*?)\n</data>", re.DOTALL)
 _ASKS_FIGURE = re.compile(
     r"(?:how (?:many|much|old|long|far|often|big|large|deep)|when (?:was|were|did|will)|which year"
@@ -170,15 +170,13 @@ def _ranked(
         for text, leans in said(passage["text"])
     ]
     relevance = Relevance(topic, [p["text"] for p in passages])
-    around = {str(p.get("chunk_id")): relevance.of(stems(p["text"])) for p in passages}
+    around = {str(p.get("chunk_id")): stems(p["text"]) for p in passages}
     for one in found:
         share = relevance.of(one.stems)
         length = min(len(one.stems), 18) / 18
         one.score = share + 0.15 * length - 0.01 * one.place + (strict and _suits(topic, one.text))
         one.score -= 0.2 * (strict and one.leans)
-        on_topic = (
-            max(share, around[one.chunk_id]) > 0 and max(share, around[one.chunk_id]) >= least
-        )
+        on_topic = relevance.meets(around[one.chunk_id], least) and (share or not least)
         if share < 0.5 if strict else one.leans or not on_topic:
             one.score = 0.0
     kept: list[_Sentence] = []

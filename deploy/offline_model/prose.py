@@ -33,7 +33,9 @@ _ORDERS = re.compile(
     r"|\bsend (?:an? )?e-?mail|forward (?:this|all)|!\[",
     re.I,
 )
-_SPEAKER = re.compile(r"^(?:[A-Z][\w.'’-]*\s?){1,3}:\s+(?=[A-Z])")
+_SPEAKER = re.compile(r"^(?:(?:[A-Z][\w.'’-]*\s?){1,3}:|[\w.$]+ <[^<>]{1,60}>)\s+(?=[A-Z])")
+_BULLET = re.compile(r"^\s*[-*+•]\s+")
+_OPTION = re.compile(r"\bDefaults?: \S[^.]{0,60}\.?$")  # its description and default are one
 _LEANS = re.compile(
     r"(?:its?|this|that|these|those|they|their|he|she|his|her|but|and|or|so|however|such|both|here"
     r"|[A-Za-z]+ed (?:at|by|in|from|on|for|to|with)|as (?:above|below|before|usual|such)|see"
@@ -54,11 +56,12 @@ def said(text: str) -> Iterator[tuple[str, bool]]:
     What comes after a question is its answer, and is seldom understood alone.
     """
     before = ""
-    for one in sentences(unwrapped(text)):
-        sentence = _SPEAKER.sub("", one)
-        if _quotable(sentence):
-            yield sentence, _LEANS.match(sentence) is not None or before.endswith("?")
-        before = sentence
+    for line in unwrapped(text).splitlines():
+        for one in [_BULLET.sub("", line)] if _OPTION.search(line) else sentences(line):
+            sentence = _SPEAKER.sub("", one)
+            if _quotable(sentence):
+                yield sentence, _LEANS.match(sentence) is not None or before.endswith("?")
+            before = sentence
 
 
 def unwrapped(text: str) -> str:
@@ -68,6 +71,8 @@ def unwrapped(text: str) -> str:
     for line in _FENCED.sub("", text).splitlines():
         line = line.strip()
         goes_on = line[:1].islower() or (len(last) >= _WRAPPED_CHARS and last[-1] not in ".!?:;")
+        if last and _OPTION.search(line):
+            goes_on = goes_on or _BULLET.match(lines[-1]) is not None
         if last and line and goes_on and not _BEGINS.match(line):
             lines[-1] += f" {line}"
         else:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
-from deploy.offline_model.text import stems, weight
+from deploy.offline_model.text import stem, stems, weight
 
 UNKNOWN = 1.2
 _ALSO = {"own": "belong", "cost": "price", "begin": "start", "allow": "permit"}
@@ -23,7 +23,8 @@ class Relevance:
 
     def __init__(self, topic: str, texts: Sequence[str]) -> None:
         wanted = dict.fromkeys(stems(topic))
-        parts = {part for one in wanted for part in re.split(r"[@&.+-]+", one) if part != one}
+        split = {one: re.split(r"[@&.+-]+", one) for one in wanted}
+        parts = {stem(part) for one, found in split.items() for part in found if part != one}
         known = Counter(s for text in texts for s in wanted if _has(stems(text), s))
         self._value = {
             s: weight(s)
@@ -37,13 +38,18 @@ class Relevance:
         """Of a text, by its stems."""
         return sum(value for s, value in self._value.items() if _has(found, s)) / self._most
 
+    def meets(self, found: Collection[str], least: float) -> bool:
+        """Whether it has so much of the topic, and of a longer topic more than one word."""
+        words = sum(_has(found, s) for s in self._value)
+        return self.of(found) >= least and words >= max(1, min(2, len(self._value) - 1))
+
 
 def nearest(topic: str, texts: Iterable[str], least: float) -> list[str]:
     """Those texts that have at least this much of a topic, most first."""
     found = list(dict.fromkeys(texts))
     relevance = Relevance(topic, found)
-    share = {text: relevance.of(stems(text)) for text in found}
-    return sorted((t for t in found if share[t] >= least), key=lambda t: -share[t])
+    kept = [text for text in found if relevance.meets(stems(text), least)]
+    return sorted(kept, key=lambda text: -relevance.of(stems(text)))
 
 
 def _has(found: Collection[str], wanted: str) -> bool:

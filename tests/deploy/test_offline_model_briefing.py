@@ -113,6 +113,41 @@ def test_a_paragraph_of_broken_lines_is_read_as_one_and_code_is_not() -> None:
     assert all(stands_in(one, text) for one in found)
 
 
+def test_an_options_description_and_its_default_are_one() -> None:
+    text = (
+        "Options:\n- name <string> What the thread is called in the messages that it sends.\n"
+        "- stackSizeMb <number> The most that a stack of the thread may take.\n"
+        "Small values may lead to threads that are of no use. Default: 4.\n"
+    )
+    made = answered(
+        form("answer_question"),
+        {
+            "question": "What is the default stack size of a thread?",
+            "passages": [{**PASSAGE, "text": text}],
+        },
+    )
+    (claim,) = made["claims"]
+    assert claim["text"].startswith("The most that") and claim["text"].endswith("Default: 4.")
+    assert stands_in(claim["citations"][0]["quote"], text)
+
+
+def test_of_many_sources_a_brief_takes_what_is_about_its_topic() -> None:
+    texts = [
+        "Worker threads of Node.js run the same program on several cores.",
+        "Node.js is made by people who look after its releases.",
+        "A worker of Node.js has threads of its own, and a stack for each.",
+    ]
+    passages = [
+        {"chunk_id": f"c{n}", "url": f"http://o{n}.example", "text": text}
+        for n, text in enumerate(texts)
+    ]
+    sources = [{"url": f"http://o{n}.example", "title": f"Page {n}"} for n in range(40)]
+    request = {"topic": "Worker threads in Node.js", "sources": sources}
+    made = answered(form("write_brief"), request, passages)
+    claims = [claim for section in made["sections"] for claim in section["claims"]]
+    assert {claim["citations"][0]["chunk_id"] for claim in claims} == {"c0", "c2"}
+
+
 def test_what_answers_a_question_does_not_stand_alone() -> None:
     text = "Host: What comes next for you? Guest: Two more tide mills further up the same coast."
     assert [leans for _, leans in said(text)] == [True]
