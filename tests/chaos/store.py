@@ -14,7 +14,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ VICTIMS = ("Python worker", "TaskManager", "run process", "MongoDB server")
 CHANGED_SHARE = 10  # one in so many documents changes
 SETTLE_S, IN_FLIGHT_S = 300.0, 60.0
 MORE = 5
+AT_ONCE = 300
 WORDS = "stream state log broker checkpoint reader key event table order crash time".split()
 
 Report = Callable[[str], None]
@@ -194,10 +195,9 @@ def judge(fed: Sequence[Document]) -> Counter[str]:
     wanted = expected(fed)
     with client() as mongo:
         database = mongo[settings().mongodb_database]
-        stored = {row["_id"]: row for row in database["chunks"].find()}
         documents = {(r["bundle_id"], r["url"]): r for r in database["documents"].find()}
-    bundles = {one.bundle_id for one in fed}
-    stored = {name: row for name, row in stored.items() if row["bundle_id"] in bundles}
+        bundles = {one.bundle_id for one in fed}
+        stored = {name: row for name, row in _chunks(database) if row["bundle_id"] in bundles}
     wrong["missing"] = len(wanted.keys() - stored.keys())
     wrong["stale"] = len(stored.keys() - wanted.keys())
     for name in wanted.keys() & stored.keys():
@@ -212,6 +212,14 @@ def judge(fed: Sequence[Document]) -> Counter[str]:
     told = Counter((key, row["url"], row["chunk_hash"]) for key, row in _events("document_chunks"))
     wrong["chunk without event"] = sum(not told[(b, u, h)] for b, u, h, _, _ in wanted.values())
     return +wrong
+
+
+def _chunks(database: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every chunk of the store; some at a time, for the local server has little memory."""
+    names = [row["_id"] for row in database["chunks"].find({}, {"_id": 1})]
+    for at in range(0, len(names), AT_ONCE):
+        for row in database["chunks"].find({"_id": {"$in": names[at : at + AT_ONCE]}}):
+            yield row["_id"], row
 
 
 def blind(fed: Sequence[Document]) -> list[str]:

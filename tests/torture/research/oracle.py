@@ -92,15 +92,16 @@ class Outside:
 
 def foreign_citations(outside: Outside) -> int:
     """Citations that are told to hold and stand in no passage of their bundle."""
-    with client() as mongo:
-        chunks = {row["_id"]: row for row in mongo[settings().mongodb_database]["chunks"].find()}
     wrong = 0
-    for brief in outside.briefs():
-        bundle = (brief.key or b"").decode()
-        for citation in brief.document["citations"]:
-            chunk = chunks.get(citation["chunk_id"], {})
-            held = chunk.get("bundle_id") == bundle and citation["quote"] in chunk.get("text", "")
-            wrong += bool(citation["verified"]) and not held
+    with client() as mongo:
+        chunks = mongo[settings().mongodb_database]["chunks"]
+        for brief in outside.briefs():
+            bundle = (brief.key or b"").decode()
+            for citation in brief.document["citations"]:
+                if citation["verified"]:
+                    chunk = chunks.find_one({"_id": citation["chunk_id"]}) or {}
+                    text = chunk.get("text", "") if chunk.get("bundle_id") == bundle else ""
+                    wrong += citation["quote"] not in text or not text
     return wrong
 
 
