@@ -7,7 +7,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -47,7 +47,8 @@ class _Request(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if status == 200 else 0))
         self.end_headers()
         if status == 200:
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # who asked has been killed
+                self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Nothing is told."""

@@ -126,10 +126,12 @@ class World:
                 self.mend()
 
     def mend(self) -> None:
-        """Start again whatever is dead, as `tidemill up` does."""
+        """Start again whatever is dead, as `tidemill up` does. A server whose old port is taken
+        meanwhile (a client that calls it again and again may get it for its own end) has another.
+        """
         self.model.mend()
         self.mail.mend()
-        stack.up(PARTS)
+        os.environ.update(stack.up(PARTS))
 
 
 @contextmanager
