@@ -227,7 +227,8 @@ def blind(fed: Sequence[Document]) -> list[str]:
     unseen = []
     with client() as mongo:
         chunks = mongo[settings().mongodb_database]["chunks"]
-        one, other = list(chunks.find().limit(2))
+        own = {"bundle_id": {"$in": list({document.bundle_id for document in fed})}}
+        one, other = list(chunks.find(own).limit(2))
         damages: dict[str, Callable[[], object]] = {
             "missing": lambda: chunks.delete_one({"_id": one["_id"]}),
             "stale": lambda: chunks.insert_one({**one, "_id": "old"}),
