@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from deploy import commands as stack_commands
+from deploy import stack
 from deploy.stack import StackError
 from jobs.errors import TidemillError
 
@@ -173,9 +174,7 @@ def main() -> None:
     sys.argv = [word for word in sys.argv if word != "--debug"]
     try:
         _mount()
-        from jobs.submit import use_stack_environment
-
-        use_stack_environment()
+        os.environ.update(stack.environment())
         app()
     except KeyboardInterrupt:
         sys.exit(130)

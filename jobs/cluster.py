@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlparse
 
 import httpx2 as httpx
 
+from connectors.settings import settings
+from deploy import stack
 from jobs.errors import TidemillError
 
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
@@ -175,3 +177,15 @@ class Deployments:
         folder = self.checkpoints / entry.get("job_id", "-")
         whole = [p for p in folder.glob("chk-*") if (p / "_metadata").is_file()]
         return max(whole, key=lambda p: int(p.name[4:])).as_uri() if whole else None
+
+
+def cluster() -> tuple[Cluster, bool]:
+    """The cluster to use, and whether it is the local stack's."""
+    url = settings().flink_rest_url
+    if not url:
+        raise TidemillError(
+            "FLINK_REST_URL is not set, and no local stack runs",
+            "run `tidemill up`, or set it to the REST address of your cluster",
+        )
+    local = any(p.name == "flink" and p.state == "running" for p in stack.status(["flink"]))
+    return Cluster(url), local

@@ -31,10 +31,10 @@ from connectors.settings import settings
 from deploy import stack
 from jobs import terminal
 from jobs.bundles import TEAM, Bundles, Seen
+from jobs.cluster import cluster
 from jobs.errors import TidemillError
 from jobs.sql_dir import expand
 from jobs.submission import Submission
-from jobs.submit import cluster
 from udfs.core import events
 from udfs.core.bundle import DEADLINE_S, QUIET_MS
 

@@ -3,10 +3,12 @@
 flink run -pym jobs.run -pyfs dist/tidemill-*.whl … sdr/lead_scoring [-D key=value …]
 """
 
+import os
 import sys
 
+from deploy import stack
 from jobs.errors import TidemillError
-from jobs.submit import run_in_client, use_stack_environment
+from jobs.submit import run_in_client
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +19,7 @@ def main(arguments: list[str]) -> int:
         print("expected one script: team/job, and -Dkey=value for options", file=sys.stderr)
         return 2
     try:
-        use_stack_environment()
+        os.environ.update(stack.environment())
         run_in_client(names[0], dict(pair.split("=", 1) for pair in pairs))
     except TidemillError as error:
         print(error, file=sys.stderr)

@@ -82,7 +82,8 @@ def main() -> int:
         return 0  # the stack did not come up
     said = json.loads(words)
     os.environ.update(said["environment"])
-    from jobs.submit import cluster, submit
+    from jobs.cluster import cluster
+    from jobs.submit import submit
 
     try:
         target, _ = cluster()

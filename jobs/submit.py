@@ -1,7 +1,6 @@
 """Names of scripts in, running jobs out: on a MiniCluster, the local cluster or a remote one."""
 
 import asyncio
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from connectors.settings import settings
 from deploy import stack
 from deploy.flink_cluster import flink_home, job_configuration, local_configuration
 from jobs.assemble import Job, assemble
-from jobs.cluster import Cluster, Deployments
+from jobs.cluster import Cluster, Deployments, cluster
 from jobs.errors import TidemillError
 from jobs.planner import environments, job_failure
 from jobs.script import Script
@@ -26,11 +25,6 @@ Report = Callable[[str, str], None]
 
 def quiet(_name: str, _event: str) -> None:
     """A report that says nothing."""
-
-
-def use_stack_environment() -> None:
-    """Take the addresses of the local stack for what the user has not set."""
-    os.environ.update(stack.environment())
 
 
 def prepare_topics(job: Job) -> None:
@@ -78,18 +72,6 @@ def run_in_client(name: str, overrides: Mapping[str, str]) -> None:
     prepare_topics(job)
     client = job.execute()
     print(f"{job.script.job_name} submitted as job {client.get_job_id()}")
-
-
-def cluster() -> tuple[Cluster, bool]:
-    """The cluster to use, and whether it is the local stack's."""
-    url = settings().flink_rest_url
-    if not url:
-        raise TidemillError(
-            "FLINK_REST_URL is not set, and no local stack runs",
-            "run `tidemill up`, or set it to the REST address of your cluster",
-        )
-    local = any(p.name == "flink" and p.state == "running" for p in stack.status(["flink"]))
-    return Cluster(url), local
 
 
 def submit(

@@ -11,11 +11,12 @@ import sys
 from connectors.settings import settings
 from deploy.flink_cluster import job_configuration, local_configuration
 from jobs.assemble import Assembly
+from jobs.cluster import cluster
 from jobs.planner import environments
 from jobs.script import Script
 from jobs.splitter import Statement
 from jobs.sql_dir import load, sql_dir
-from jobs.submit import cluster, prepare_topics
+from jobs.submit import prepare_topics
 from jobs.tables import TableFacts
 from jobs.team import Team
 from jobs.topics import KafkaTopics
