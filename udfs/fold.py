@@ -5,7 +5,6 @@ state and emits what that fires; the heartbeat that every slot gets once a secon
 State and output belong to the same checkpoint.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from pyflink.datastream.state import MapStateDescriptor
 
 from udfs.core import events
 from udfs.core.fold import Emitted, Fold
+from udfs.core.slot import CONFLICT, known_by
 from udfs.core.types import decode, plain, row_type
 from udfs.flink_types import from_flink, to_flink
 from udfs.keyed_function import Columns, StateFunction
@@ -37,6 +37,7 @@ class Folding(KeyedCoProcessFunction):
         step: str,
     ) -> None:
         self.function, self.columns, self.job, self.step = function, list(columns), job, step
+        self._times = {name for name, t in columns if t.kind == "TIMESTAMP_LTZ"}
 
     def open(self, runtime_context: RuntimeContext) -> None:
         self._state = runtime_context.get_map_state(
@@ -58,15 +59,13 @@ class Folding(KeyedCoProcessFunction):
         headers = given[self._headers_at] or {}
         columns = zip(self.columns, given, strict=True)
         row = {name: plain(v, t) for (name, t), v in columns if name != "headers"}
-        identity = f"{events.text(headers, 'ce_id') or ''}#{events.attempt(headers)}"
-        digest = hashlib.sha256(json.dumps([key, row], sort_keys=True).encode()).digest()[:8]
-        verdict = fold.seen(identity, digest) if headers.get("ce_id") else "new"
+        known = known_by(key, row, headers, self._times)
+        verdict = fold.seen(*known) if headers.get("ce_id") else "new"
         if verdict == "repeat":
             self._counters["repeats"].inc()
             return
         if verdict == "conflict":
-            message = "an event with this ce_id came before with other content; give it another id"
-            yield self._dead_letter(key, row, headers, "id_conflict", message)
+            yield self._dead_letter(key, row, headers, "id_conflict", CONFLICT)
             return
         try:
             emitted = fold.take(key, row, headers, _now_ms())

@@ -6,7 +6,6 @@ has finished. A slow run therefore holds no bundle, no checkpoint and no other e
 starts again what was unfinished, and the journal or the ledger answers what was done since.
 """
 
-import hashlib
 import json
 import time
 from collections import deque
@@ -21,7 +20,7 @@ from pyflink.datastream.state import MapStateDescriptor
 
 from udfs import worker_process
 from udfs.core import events
-from udfs.core.slot import Entry, Slot
+from udfs.core.slot import CONFLICT, Entry, Slot, known_by
 from udfs.core.types import decode, plain, row_type
 from udfs.flink_types import from_flink, to_flink
 from udfs.keyed_function import Columns, KeyedFunction, Result
@@ -96,16 +95,13 @@ class Continuation(KeyedCoProcessFunction):
         headers = given[self._headers_at] or {}
         columns = zip(self.columns, given, strict=True)
         row = {name: plain(v, t) for (name, t), v in columns if name != "headers"}
-        content = {name: v for name, v in row.items() if name not in self._times}
-        identity = f"{events.text(headers, 'ce_id') or ''}#{events.attempt(headers)}"
-        digest = hashlib.sha256(json.dumps([key, content], sort_keys=True).encode()).digest()[:8]
-        verdict = slot.seen(identity, digest) if headers.get("ce_id") else "new"
+        known = known_by(key, row, headers, self._times)
+        verdict = slot.seen(*known) if headers.get("ce_id") else "new"
         if verdict == "repeat":
             self._counters["repeats"].inc()
         elif verdict == "conflict":
             entry = Entry(-1, key, row, headers, now_ms)
-            message = "an event with this ce_id came before with other content; give it another id"
-            yield self._dead_letter(entry, "id_conflict", message)
+            yield self._dead_letter(entry, "id_conflict", CONFLICT)
         else:
             slot.add(key, row, headers, now_ms, given)
         self._collect()

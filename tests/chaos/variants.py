@@ -143,7 +143,7 @@ RUNNING = (
     variant(
         "dead letters dropped",
         "udfs/keyed.py",
-        'yield self._dead_letter(entry, "id_conflict", message)',
+        'yield self._dead_letter(entry, "id_conflict", CONFLICT)',
         "pass",
         "unfinished",
     ),

@@ -14,15 +14,19 @@ Values begin with a version byte: what version n wrote, n + 1 reads.
 """
 
 import base64
+import hashlib
 import heapq
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from udfs.core import events
+
 VERSION = b"\x01"
 SEEN_PER_GENERATION = 20_000
+CONFLICT = "an event with this ce_id came before with other content; give it another id"
 
 
 class Store(Protocol):
@@ -45,6 +49,18 @@ class Entry:
     arrived_ms: int
     value: Any = None
     in_flight: bool = False
+
+
+def known_by(
+    key: str, row: Mapping[str, Any], headers: Mapping[str, bytes], times: Collection[str]
+) -> tuple[str, bytes]:
+    """What an event is known by: its id and attempt, and a hash of its content. Columns of `times`
+    are none of it, for Kafka stamps a repeat anew."""
+    content = {name: value for name, value in row.items() if name not in times}
+    identity = f"{events.text(headers, 'ce_id') or ''}#{events.attempt(headers)}"
+    return identity, hashlib.sha256(json.dumps([key, content], sort_keys=True).encode()).digest()[
+        :8
+    ]
 
 
 def encode(document: Any) -> bytes:

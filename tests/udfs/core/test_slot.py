@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.core.slot import Entry, MemoryPolicy, Slot, decode, encode
+from udfs.core.slot import Entry, MemoryPolicy, Slot, decode, encode, known_by
 
 
 class DictStore(dict[str, bytes]):
@@ -57,6 +57,16 @@ def test_a_repeat_is_told_from_a_conflict_also_after_a_restore() -> None:
         assert known.seen("id#1", b"hash") == "repeat"
         assert known.seen("id#1", b"else") == "conflict"
         assert known.seen("id#2", b"hash") == "new" or known is not slot
+
+
+def test_an_event_is_known_by_its_id_its_attempt_and_its_content_not_by_when_it_came() -> None:
+    headers = {"ce_id": b"id", "attempt": b"2"}
+    identity, content = known_by("k", {"n": 1, "event_time": "12:00"}, headers, {"event_time"})
+    assert identity == "id#2"
+    assert content.hex() == "366550ca56d68c95"  # as savepoints have it
+    assert known_by("k", {"n": 1, "event_time": "13:00"}, headers, {"event_time"})[1] == content
+    assert known_by("k", {"n": 2, "event_time": "12:00"}, headers, {"event_time"})[1] != content
+    assert known_by("k", {"n": 1, "event_time": "12:00"}, headers, ())[1] != content
 
 
 def test_seen_ids_are_bounded_by_two_generations() -> None:
