@@ -14,7 +14,7 @@ from udfs.core.definition import AgentDefinition
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.tool import resolve_tools
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result
+from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result, check_call
 
 if TYPE_CHECKING:
     from connectors.journal import MongoJournal
@@ -74,9 +74,7 @@ class RunAgent(KeyedFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "RunAgent":
         """Check the call. Raises BadCall, and what reading the definition raises."""
-        unknown = sorted(set(arguments) - {"agent", "slots"})
-        if unknown:
-            raise BadCall(unknown[0], f"run_agent has no option {unknown[0]}", "agent, slots")
+        check_call("run_agent", arguments, ("agent",))
         name = arguments.get("agent")
         if not isinstance(name, str):
             raise BadCall("function", "run_agent is not told which agent", "agent => 'name'")

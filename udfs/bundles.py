@@ -15,7 +15,7 @@ from udfs.core import events
 from udfs.core.bundle import BadEvent, Bundle
 from udfs.core.fold import Emitted, KeyState
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, StateFunction
+from udfs.keyed_function import Columns, StateFunction, check_call
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -48,15 +48,7 @@ class CompleteBundle(StateFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "CompleteBundle":
         """Check the call. Raises BadCall."""
-        unknown = sorted(set(arguments) - {"slots"})
-        if unknown:
-            raise BadCall(unknown[0], f"complete_bundle has no option {unknown[0]}", "slots")
-        given = dict(columns)
-        for name, declared in TAKES.items():
-            found = given.get(name)
-            if found is None or found.kind != declared:
-                what = f"the input of complete_bundle has {name} {found or 'nowhere'}"
-                raise BadCall("input", what, f"{name} {declared}")
+        check_call("complete_bundle", arguments, (), columns, TAKES)
         return cls()
 
     def output_columns(self) -> list[tuple[str, Type]]:

@@ -26,7 +26,7 @@ from udfs.core.chunk_diff import (
 )
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result
+from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result, check_call
 from udfs.splitting import split
 
 if TYPE_CHECKING:
@@ -71,10 +71,7 @@ class DiffChunks(KeyedFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "DiffChunks":
         """Check the call. Raises BadCall."""
-        unknown = sorted(set(arguments) - {"max_tokens", "overlap_tokens", "slots"})
-        if unknown:
-            expected = "max_tokens, overlap_tokens, slots"
-            raise BadCall(unknown[0], f"diff_chunks has no option {unknown[0]}", expected)
+        check_call("diff_chunks", arguments, ("max_tokens", "overlap_tokens"), columns, TAKES)
         most, overlap = arguments.get("max_tokens", 200), arguments.get("overlap_tokens", 30)
         if type(most) is not int or not 10 <= most <= TOKENS_MAX:
             expected = f"a number from 10 to {TOKENS_MAX}, which is all that the model reads"
@@ -82,12 +79,6 @@ class DiffChunks(KeyedFunction):
         if type(overlap) is not int or not 0 <= overlap < most:
             what = f"diff_chunks has overlap_tokens {overlap!r}"
             raise BadCall("overlap_tokens", what, f"a number from 0 to {most - 1}")
-        given = dict(columns)
-        for name, kind in TAKES.items():
-            found = given.get(name)
-            if found is None or found.kind != kind:
-                what = f"the input of diff_chunks has {name} {found or 'nowhere'}"
-                raise BadCall("input", what, f"{name} {kind}")
         return cls(most, overlap)
 
     def output_columns(self) -> list[tuple[str, Type]]:

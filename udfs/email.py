@@ -16,7 +16,7 @@ from udfs.core.outbox import Outbox
 from udfs.core.slot import Entry
 from udfs.core.spans import Span
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result
+from udfs.keyed_function import Columns, KeyedFunction, Result, check_call
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -57,15 +57,7 @@ class SendEmail(KeyedFunction):
         """Check the call. Raises BadCall."""
         from connectors.settings import settings
 
-        unknown = sorted(set(arguments) - {"slots"})
-        if unknown:
-            raise BadCall(unknown[0], f"send_email has no option {unknown[0]}", "slots")
-        given = dict(columns)
-        for name, declared in TAKES.items():
-            found = given.get(name)
-            if found is None or found.kind != declared:
-                what = f"the input of send_email has {name} {found or 'nowhere'}"
-                raise BadCall("input", what, f"{name} {declared}")
+        check_call("send_email", arguments, (), columns, TAKES)
         return cls(settings().clock_speed)
 
     def output_columns(self) -> list[tuple[str, Type]]:

@@ -15,7 +15,7 @@ from udfs.core import ingest
 from udfs.core.ingest import Outcome, Source
 from udfs.core.slot import Entry, MemoryPolicy
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result
+from udfs.keyed_function import Columns, KeyedFunction, Result, check_call
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -64,15 +64,7 @@ class IngestSource(KeyedFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "IngestSource":
         """Check the call. Raises BadCall."""
-        unknown = sorted(set(arguments) - {"slots"})
-        if unknown:
-            raise BadCall(unknown[0], f"ingest_source has no option {unknown[0]}", "slots")
-        given = dict(columns)
-        for name, declared in TAKES.items():
-            found = given.get(name)
-            if found is None or str(found).removesuffix(" NOT NULL") != declared:
-                what = f"the input of ingest_source has {name} {found or 'nowhere'}"
-                raise BadCall("input", what, f"{name} {declared}")
+        check_call("ingest_source", arguments, (), columns, TAKES)
         return cls()
 
     def output_columns(self) -> list[tuple[str, Type]]:

@@ -8,7 +8,7 @@ are made and checked on the client. No Flink here: the process that runs needs n
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from udfs.core.decode import MAX_VALUE_BYTES
@@ -26,6 +26,27 @@ class BadCall(ValueError):
     def __init__(self, argument: str, what: str, expected: str | None = None) -> None:
         self.argument, self.what, self.expected = argument, what, expected
         super().__init__(what)
+
+
+def check_call(
+    function: str,
+    arguments: Mapping[str, Any],
+    options: Sequence[str],
+    columns: Columns = (),
+    takes: Mapping[str, str] | None = None,
+) -> None:
+    """That a call has no options but these and `slots`, and that its input has the columns that
+    the function takes, by name and type. Raises BadCall."""
+    known = [*options, "slots"]
+    if unknown := sorted(set(arguments) - set(known)):
+        what = f"{function} has no option {unknown[0]}"
+        raise BadCall(unknown[0], what, ", ".join(known))
+    given = dict(columns)
+    for name, declared in (takes or {}).items():
+        found = given.get(name)
+        if found is None or replace(found, nullable=True) != parse_type(declared):
+            what = f"the input of {function} has {name} {found or 'nowhere'}"
+            raise BadCall("input", what, f"{name} {declared}")
 
 
 @dataclass
