@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
@@ -76,6 +76,8 @@ class MongoSink(ScalarFunction):
     """Takes one column of JSON rows; returns for each row null when it is written, or why it never
     can be. While MongoDB is away it waits."""
 
+    number: ClassVar[type] = Decimal  # for what is written with a point
+
     def __init__(self, target: MongoTarget) -> None:
         self.target = target
 
@@ -99,16 +101,20 @@ class MongoSink(ScalarFunction):
         import pandas
 
         refused: list[str | None] = [None] * len(rows)
-        documents = []
+        documents: list[Numbered] = []
         for place, row in enumerate(rows):
             try:
-                values = json.loads(row, parse_float=Decimal)
+                values = json.loads(row, parse_float=self.number)
                 documents.append((place, self.target.document(values)))
             except (ArithmeticError, ValueError, RecursionError) as error:
                 refused[place] = f"not a document: {type(error).__name__}: {error}"[:300]
+        self._write(documents, refused)
+        return pandas.Series(refused, dtype="object")
+
+    def _write(self, documents: list[Numbered], refused: list[str | None]) -> None:
+        """Write them; why one is refused goes to its place."""
         for start in range(0, len(documents), self.target.max_rows):
             self._upsert(documents[start : start + self.target.max_rows], refused)
-        return pandas.Series(refused, dtype="object")
 
     def _upsert(self, documents: list[Numbered], refused: list[str | None]) -> None:
         from connectors.mongodb import bulk_upsert
