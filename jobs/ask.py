@@ -109,12 +109,7 @@ async def _answer(bundle: str, question: str) -> tuple[list[Claim], dict[str, Pa
 
 def checked(reply: Json, found: list[Json]) -> tuple[list[Claim], dict[str, Passage], str]:
     """The reply's statements with their citations checked against the passages that were found."""
-    passages = {
-        one["chunk_id"]: Passage(
-            one["chunk_id"], one["url"] or "", one["title"] or one["url"] or "", one["text"]
-        )
-        for one in found
-    }
+    passages = {one["chunk_id"]: Passage.of(one) for one in found}
     claims = [
         checked_claim(
             claim["text"], [(c["chunk_id"], c["quote"]) for c in claim["citations"]], passages
@@ -128,10 +123,7 @@ async def _passage(bundle: str, chunk_id: str) -> Passage | None:
     from connectors.vectors import chunk
 
     found = await chunk(bundle, chunk_id)
-    if found is None:
-        return None
-    title = found.get("title") or found["url"]
-    return Passage(chunk_id, found["url"], title, found["text"])
+    return Passage.of(found) if found else None
 
 
 def _print_answer(

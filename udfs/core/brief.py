@@ -51,7 +51,7 @@ def compose(
     version: Version, sections: Sequence[Json], questions: Sequence[Json], passages: Sequence[Json]
 ) -> Json:
     """`brief`, `questions`, `citations` and `coverage` of one version."""
-    known = {one["chunk_id"]: _passage(one) for one in passages if one.get("chunk_id")}
+    known = {one["chunk_id"]: Passage.of(one) for one in passages if one.get("chunk_id")}
     checked = [(s.get("heading") or "", _claims(s, known)) for s in sections]
     checked = [(heading, claims) for heading, claims in checked if claims]
     claims = [claim for _, found in checked for claim in found]
@@ -93,11 +93,6 @@ def safe(text: str, known_urls: Iterable[str] = ()) -> str:
 def _visible(text: str) -> str:
     """The text without characters that act and are not seen: escapes, directions, halves."""
     return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs"))
-
-
-def _passage(one: Json) -> Passage:
-    url = one.get("url") or ""
-    return Passage(one["chunk_id"], url, one.get("title") or url, one.get("text") or "")
 
 
 def _claims(section: Json, passages: Mapping[str, Passage]) -> list[Claim]:

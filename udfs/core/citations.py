@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 QUOTE_CHARS_LEAST = 12
 QUOTATION_CHARS_LEAST = 20
@@ -35,6 +36,12 @@ class Passage:
     url: str
     title: str
     text: str
+
+    @classmethod
+    def of(cls, chunk: Mapping[str, Any]) -> "Passage":
+        """What a search returned; a source without a title is called by its address."""
+        url = chunk.get("url") or ""
+        return cls(chunk["chunk_id"], url, chunk.get("title") or url, chunk.get("text") or "")
 
 
 @dataclass(frozen=True)
