@@ -9,6 +9,7 @@ Which one, the worker's TIDEMILL_EMBEDDING_MODEL says:
 A model is loaded at the first text, once per process; its library is not imported before.
 """
 
+import asyncio
 import functools
 import os
 import threading
@@ -73,6 +74,14 @@ def embed(texts: Sequence[str]) -> "NDArray[Any]":
     places = {text: place for place, text in enumerate(distinct)}
     vectors = embedder().embed(distinct)
     return numpy.asarray(vectors)[[places[text] for text in texts]]
+
+
+async def vector_of(text: str) -> Any:
+    """The vector of one text; None where the model does not take it. Raises EmbeddingError."""
+    import numpy
+
+    vector = (await asyncio.to_thread(embed, [text]))[0]
+    return None if numpy.isnan(vector).any() else vector
 
 
 def _load(name: str) -> Embedder:

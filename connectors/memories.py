@@ -6,7 +6,6 @@ The same search as for chunks: `$vectorSearch` where the server has it, else the
 newest memories of that agent and key. An event is one memory however often it is delivered.
 """
 
-import asyncio
 from typing import Any
 
 from connectors import embedding
@@ -76,9 +75,4 @@ class Memories:
 
 async def _vector(text: str) -> Any:
     """The vector of a text; None where there is nothing to embed."""
-    import numpy
-
-    if not text.strip():
-        return None
-    vector = (await asyncio.to_thread(embedding.embed, [text]))[0]
-    return None if numpy.isnan(vector).any() else vector
+    return await embedding.vector_of(text) if text.strip() else None

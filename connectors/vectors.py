@@ -32,8 +32,8 @@ _stores: WeakKeyDictionary[asyncio.AbstractEventLoop, "Store"] = WeakKeyDictiona
 async def search(bundle_id: str, query: str, k: int = 8) -> Found:
     """The `k` chunks of a bundle that are nearest to the query, best first, each with `score`, the
     cosine. Raises EmbeddingError."""
-    vector = (await asyncio.to_thread(embedding.embed, [query]))[0]
-    if vector[0] != vector[0]:  # nan: the model does not take it
+    vector = await embedding.vector_of(query)
+    if vector is None:
         return []
     return await _store().nearest(bundle_id, vector, k)
 
