@@ -54,59 +54,20 @@ CROSS JOIN UNNEST(changes) AS c (
 
 CREATE TEMPORARY VIEW embedded_chunks AS                       -- act: embed what is new
 SELECT
-  document_id,
-  bundle_id,
-  url,
-  title,
-  content_hash,
-  model,
-  is_changed,
-  chunk_count,
-  changed_count,
-  removed_count,
-  change,
-  chunk_id,
-  chunk_index,
-  text,
-  start_char,
-  end_char,
-  token_count,
-  chunk_hash,
-  chunk_ids,
+  *,
   COALESCE(
     known_embedding,
     AI_EMBEDDING(CASE WHEN known_embedding IS NULL THEN text END)
-  ) AS embedding,
-  headers
+  ) AS embedding
 FROM chunk_changes;
 
 CREATE TEMPORARY VIEW stored_chunks AS                         -- act: store, move and remove
 SELECT
-  document_id,
-  bundle_id,
-  url,
-  title,
-  content_hash,
-  model,
-  is_changed,
-  chunk_count,
-  changed_count,
-  removed_count,
-  change,
-  chunk_id,
-  chunk_index,
-  text,
-  start_char,
-  end_char,
-  token_count,
-  chunk_hash,
-  chunk_ids,
-  embedding,
+  *,
   STORE_ROW(
     'chunks', chunk_id, bundle_id, url, title, chunk_index, text, start_char, end_char,
     token_count, chunk_hash, model, embedding
-  ) AS refused,
-  headers
+  ) AS refused
 FROM embedded_chunks
 WHERE change <> 'added' OR embedding IS NOT NULL;
 
