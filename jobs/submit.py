@@ -96,10 +96,13 @@ def submit(
         for script in scripts:
             _refuse_running(target, script)
     where = {**job_configuration(), **_place(local, wheel), **(overrides or {})}
-    submitted = {}
+    submitted: dict[str, str] = {}
+    asked: set[str | None] = set()
     for script in scripts:
         job = _assembled(script, where, target, local=local)  # before what runs is stopped for it
-        _check_models(job, report)
+        if job.models - asked:  # each once: a server that is away takes ten seconds to be missed
+            _check_models(job, report)
+            asked |= job.models
         if replace and target.running(script.job_name):
             stop(script.name, report=report)
         resume = from_savepoint or (None if fresh else deployments.resume_path(script.job_name))
