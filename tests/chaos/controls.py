@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -18,7 +18,7 @@ from connectors.kafka import NewRecord
 from deploy import stack
 from tests.chaos import failpoints, kills, oracle
 from tests.chaos.oracle import Verdict
-from tests.chaos.variants import ROOT, RUNNING, SENDING, Variant
+from tests.chaos.variants import ROOT, RUNNING, SENDING, Control, Variant
 from tests.chaos.world import PARTS, World, lead, trace_of, world
 
 JOB = "sdr/lead_ingestion"
@@ -33,21 +33,6 @@ OPTIONS = ["-D", "execution.checkpointing.interval=4 s"]
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Control:
-    """What a planted defect did, and whether that was seen. `name` is empty for none."""
-
-    name: str
-    expected: str
-    faults: dict[str, int]
-
-    @property
-    def caught(self) -> bool:
-        if not self.expected:
-            return not self.faults
-        return self.expected in self.faults
-
-
 def sending(kills_each: int, seed: int, report: Report) -> list[Control]:
     """Every defect of the mail's way, at the point where it shows."""
     found = []
@@ -58,7 +43,7 @@ def sending(kills_each: int, seed: int, report: Report) -> list[Control]:
             hit = failpoints.hit(place, "after_final_dot", kills_each, seed, path, rewrite)
             faults = {k: v for k, v in asdict(hit).items() if k == "doubled" and v}
             found.append(Control(planted.name, planted.caught_by, faults))
-            report(told(found[-1]))
+            report(str(found[-1]))
     return found
 
 
@@ -71,16 +56,8 @@ def running(seed: int, report: Report) -> list[Control]:
             with workers_of(place, path, planted, [JOB], OPTIONS):
                 faults = _short_run(place, Random(seed))
             found.append(Control(*_expected(planted), faults))
-            report(told(found[-1]))
+            report(str(found[-1]))
     return found
-
-
-def told(control: Control) -> str:
-    """One line about it."""
-    seen = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in control.faults.items())
-    if not control.name:
-        return f"no defect: {'clean' if control.caught else 'NOT CLEAN: ' + seen}"
-    return f"{control.name}: {'caught' if control.caught else 'NOT CAUGHT'}: {seen or 'nothing'}"
 
 
 def _expected(planted: Variant | None) -> tuple[str, str]:

@@ -13,10 +13,10 @@ from random import Random
 
 from tests.chaos import kills, research
 from tests.chaos.bundles import site
-from tests.chaos.controls import Control, Report, told, workers_of
+from tests.chaos.controls import Report, workers_of
 from tests.chaos.kills import Blow
 from tests.chaos.research import Run
-from tests.chaos.variants import RESEARCHING, ROOT, Variant
+from tests.chaos.variants import RESEARCHING, ROOT, Control, Variant
 from tests.chaos.world import World, world
 
 PAGES, EDITED = 6, 2
@@ -42,7 +42,7 @@ def researching(
                 faults = _short_run(going, report)
             names = (planted.name, planted.caught_by) if planted else ("", "")
             found.append(Control(*names, faults))
-            report(told(found[-1]))
+            report(str(found[-1]))
     return found
 
 

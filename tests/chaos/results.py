@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.controls import Control
 from tests.chaos.failpoints import Hit
 from tests.chaos.research import Outcome as Briefed
 from tests.chaos.run import SMTP_CONNECTIONS, Outcome
 from tests.chaos.store import Outcome as Stored
+from tests.chaos.variants import Control
+from tests.sections import table
 
 HEAD = """# Kills, failpoints and planted defects
 
@@ -66,7 +67,7 @@ class Results:
 
 def _hits(hits: Sequence[Hit]) -> list[str]:
     head = ("point", "kills", "mails wanted", "mailed", "doubled", "lost", "parked")
-    return _table(
+    return table(
         head,
         (
             (h.point, h.kills, h.effects, h.mailed, h.doubled, h.lost + h.unlisted, h.parked)
@@ -76,9 +77,9 @@ def _hits(hits: Sequence[Hit]) -> list[str]:
 
 
 def _defects(controls: Sequence[Control]) -> list[str]:
-    return _table(
+    return table(
         ("defect", "seen", "faults that the harness found"),
-        ((c.name or "none", _seen(c), _counts(c.faults)) for c in controls),
+        ((c.name or "none", c.seen, _counts(c.faults)) for c in controls),
     )
 
 
@@ -88,7 +89,7 @@ def _run(outcome: Outcome, when: str) -> list[str]:
     victims = dict.fromkeys(blow.victim for blow in blows)
     title = f"## run: {outcome.leads} leads, {len(blows)} kills, {outcome.seconds:.0f} s"
     lines = [title, "", when, ""]
-    lines += _table(
+    lines += table(
         ("what", "found", "allowed"),
         (
             ("mails sent twice", len(verdict.doubled), 0),
@@ -106,7 +107,7 @@ def _run(outcome: Outcome, when: str) -> list[str]:
     )
     agrees = "agrees: BALANCED" if outcome.balanced else "does NOT agree"
     lines += [f"Where the leads ended: {_counts(verdict.fates)}. `tidemill status` {agrees}.", ""]
-    lines += _table(
+    lines += table(
         ("victim", "kill -9", "stopped 20 s", "in flight, leads", "in flight, model calls"),
         (
             (
@@ -134,7 +135,7 @@ def _stored(outcome: Stored, when: str) -> list[str]:
         *_kills_and_faults(outcome),
     )
     title = f"## index: {outcome.documents} documents, {len(outcome.blows)} kills"
-    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *_table(("what", "found"), rows)]
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
 
 
 def _briefed(outcome: Briefed, when: str) -> list[str]:
@@ -151,7 +152,7 @@ def _briefed(outcome: Briefed, when: str) -> list[str]:
         *_kills_and_faults(outcome),
     )
     title = f"## research: {outcome.documents} documents, {len(outcome.blows)} kills"
-    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *_table(("what", "found"), rows)]
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
 
 
 def _kills_and_faults(outcome: Stored | Briefed) -> list[tuple[str, object]]:
@@ -163,11 +164,6 @@ def _kills_and_faults(outcome: Stored | Briefed) -> list[tuple[str, object]]:
     ]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
-
-
 def _range(numbers: Iterable[int]) -> str:
     found = sorted(numbers)
     return f"{found[0]}–{found[-1]}"
@@ -175,9 +171,3 @@ def _range(numbers: Iterable[int]) -> str:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items()) or "none"
-
-
-def _seen(control: Control) -> str:
-    if not control.name:
-        return "clean" if control.caught else "NOT CLEAN"
-    return "yes" if control.caught else "NO"

@@ -45,6 +45,33 @@ class Variant:
         return place
 
 
+@dataclass(frozen=True)
+class Control:
+    """What a planted defect did, and whether that was seen. `name` is empty for none."""
+
+    name: str
+    expected: str
+    faults: dict[str, int]
+
+    @property
+    def caught(self) -> bool:
+        return self.expected in self.faults if self.expected else not self.faults
+
+    @property
+    def seen(self) -> str:
+        """The same as a word of a table."""
+        if not self.name:
+            return "clean" if self.caught else "NOT CLEAN"
+        return "yes" if self.caught else "NO"
+
+    def __str__(self) -> str:
+        counts = (f"{count} {name.replace('_', ' ')}" for name, count in self.faults.items())
+        told = ", ".join(counts) or "nothing"
+        if not self.name:
+            return f"no defect: {'clean' if self.caught else 'NOT CLEAN: ' + told}"
+        return f"{self.name}: {'caught' if self.caught else 'NOT CAUGHT'}: {told}"
+
+
 def variant(name: str, file: str, old: str, new: str, caught_by: str) -> Variant:
     return Variant(name, (Change(file, old, new),), caught_by)
 

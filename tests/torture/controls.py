@@ -5,10 +5,9 @@ With the guard off in one of its parts the same run must fail, or its success sa
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.variants import ROOT, Variant, variant
+from tests.chaos.variants import ROOT, Control, Variant, variant
 from tests.torture import reach, volume
 
 GUARD, ADDRESS = "udfs/java/Guard.java", "connectors/web_address.py"
@@ -34,25 +33,6 @@ FETCHING = (
 )  # fmt: skip
 RECORDS = 5_000
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a planted defect did, and whether that was seen. `name` is empty for none."""
-
-    name: str
-    expected: str
-    faults: dict[str, int]
-
-    @property
-    def caught(self) -> bool:
-        return self.expected in self.faults if self.expected else not self.faults
-
-    def __str__(self) -> str:
-        seen = ", ".join(f"{count} {name}" for name, count in self.faults.items()) or "nothing"
-        if not self.name:
-            return f"no defect: {'clean' if self.caught else 'NOT CLEAN: ' + seen}"
-        return f"{self.name}: {'caught' if self.caught else 'NOT CAUGHT'}: {seen}"
 
 
 def guarding(seed: int, report: Report, defects: tuple[Variant, ...] = GUARDING) -> list[Control]:

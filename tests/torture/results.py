@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from tests.chaos.variants import Control
+from tests.sections import table
 from tests.torture.case import LETTERS, TOPICS
-from tests.torture.controls import Control
 from tests.torture.injection import NOT_REACHABLE
 from tests.torture.killers import P10
 from tests.torture.oracle import shown
@@ -77,7 +78,7 @@ class Results:
             if rows:
                 rows.sort(key=lambda row: row[0] if isinstance(row[0], int) else P10)
                 lines += [f"## {title}", ""]
-                lines += _table(HEAD_OF_CASES, rows)
+                lines += table(HEAD_OF_CASES, rows)
         return "\n".join([*lines, *self._flood(), *self._controls()])
 
     def _flood(self) -> list[str]:
@@ -88,7 +89,7 @@ class Results:
         return [
             f"## {total} records at once",
             "",
-            *_table(
+            *table(
                 ("what", "records"),
                 (
                     ("good, and odd but good", flood.good + flood.odd),
@@ -107,11 +108,11 @@ class Results:
         if not self.controls:
             return []
         rows = (
-            (c.name or "none", _seen(c), ", ".join(f"{n} {w}" for w, n in c.faults.items()) or "0")
+            (c.name or "none", c.seen, ", ".join(f"{n} {w}" for w, n in c.faults.items()) or "0")
             for c in self.controls
         )
         title = ["## Defects planted, to see that they are seen", ""]
-        return title + _table(("defect", "seen", "faults that the harness found"), rows)
+        return title + table(("defect", "seen", "faults that the harness found"), rows)
 
 
 Cells = tuple[object, ...]
@@ -137,7 +138,7 @@ def research_section(
         "where all say the same, it stands here once.",
         "",
     ]
-    return "\n".join([*lines, *_table(HEAD_OF_CASES, rows)])
+    return "\n".join([*lines, *table(HEAD_OF_CASES, rows)])
 
 
 def _rows(found: Iterable[Found], once: bool = False) -> list[Cells]:
@@ -181,18 +182,3 @@ def _reached(one: Reached) -> Cells:
 def _dead(flood: Flood) -> int:
     wrong = ("dead letters with other bytes", "dead letters for another reason")
     return len(flood.dead) - sum(flood.wrong[name] for name in wrong)
-
-
-def _seen(control: Control) -> str:
-    if not control.name:
-        return "clean" if control.caught else "NOT CLEAN"
-    return "yes" if control.caught else "NO"
-
-
-def _table(head: Sequence[str], rows: Iterable[Cells]) -> list[str]:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return [*lines, *("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows), ""]
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|")
