@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from connectors.mongodb import client
 from deploy import stack as local_stack
 from deploy.java import JavaError, client_environment
 from deploy.parts import PARTS
@@ -87,3 +90,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             yield environment
         finally:
             local_stack.down()
+
+
+@pytest.fixture
+def database(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty database of the stack's MongoDB, which is that of the settings meanwhile."""
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("MONGODB_DATABASE", name)
+    with client() as mongo:
+        yield mongo[name]
+        mongo.drop_database(name)

@@ -1,14 +1,12 @@
 """Long-term memory in a real store: by likeness, by key, once per event."""
 
 import asyncio
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from connectors.memories import Memories
-from connectors.mongodb import client, close_shared
+from connectors.mongodb import close_shared
 from udfs.core.calls import RunOutcome
 from udfs.core.definition import LongTermMemory
 from udfs.long_term import LongTerm, text_of
@@ -17,13 +15,7 @@ REFUND = "The customer wants the money back for a broken kettle."
 TRAVEL = "The customer asks for a window seat on the night train."
 
 
-@pytest.fixture(autouse=True)
-def database(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    monkeypatch.setenv("MONGODB_DATABASE", name)
-    with client() as mongo:
-        yield mongo[name]
-        mongo.drop_database(name)
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def run(work: Any) -> Any:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy
@@ -22,13 +21,7 @@ TEXTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def database(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    monkeypatch.setenv("MONGODB_DATABASE", name)
-    with client() as mongo:
-        yield mongo[name]
-        mongo.drop_database(name)
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def put(database: Any, bundle: str, url: str, texts: list[str], **other: Any) -> None:

@@ -1,14 +1,12 @@
 """What diff_chunks says of versions of a document, from its memory and from the store."""
 
 import asyncio
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from connectors.embedding import model_name
-from connectors.mongodb import client, close_shared
+from connectors.mongodb import close_shared
 from udfs.core.chunk_diff import document_id
 from udfs.core.slot import Entry
 from udfs.core.types import Type
@@ -19,15 +17,6 @@ TEXT = "\n\n".join(
     f"# Part {n}\n\n" + f"What part {n} says, it says at length. " * 12 for n in range(4)
 )
 COLUMNS = [(name, Type(kind)) for name, kind in TAKES.items()]
-
-
-@pytest.fixture
-def database(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    monkeypatch.setenv("MONGODB_DATABASE", name)
-    with client() as mongo:
-        yield mongo[name]
-        mongo.drop_database(name)
 
 
 def ran(row: dict[str, Any], memory: dict[str, Any] | None, max_tokens: int = 100) -> Result:

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from connectors.mongodb import client, close_shared
+from connectors.mongodb import close_shared
 from deploy.offline_model import OfflineModel
 from udfs.agent import RunAgent
 from udfs.core.definition import load_definition
@@ -35,14 +34,11 @@ AGAIN = "The kettle that I bought is broken, may I have my money back?"
 
 
 @pytest.fixture
-def database(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    monkeypatch.setenv("MONGODB_DATABASE", name)
+def database(database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("TIDEMILL_TRACE_CONTENT", "true")
-    with OfflineModel() as model, client() as mongo:
+    with OfflineModel() as model:
         monkeypatch.setenv("OPENAI_BASE_URL", model.url)
-        yield mongo[name]
-        mongo.drop_database(name)
+        yield database
 
 
 def ran(*events: tuple[str, str, str]) -> list[Result]:
