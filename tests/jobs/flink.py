@@ -3,13 +3,21 @@
 import json
 import os
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connectors.kafka import KafkaRecord, NewRecord, ensure_topics, produce_all, read_all
+from connectors.kafka import (
+    KafkaRecord,
+    NewRecord,
+    committed_offsets,
+    ensure_topics,
+    produce_all,
+    read_all,
+)
 from deploy.flink_cluster import job_configuration
 from jobs.assemble import Job, assemble
 from jobs.planner import environments
@@ -31,6 +39,9 @@ CREATE TABLE kafka_topic (
   'value.fields-include' = 'EXCEPT_KEY'
 );
 """
+
+
+COMMITTED_S = 120  # a checkpoint each second, on a machine that does other things
 
 
 class TeamOfOne:
@@ -57,8 +68,8 @@ class TeamOfOne:
     def _write(self, file: str, text: str) -> None:
         (self.sql_dir / self.name / file).write_text(text)
 
-    def job(self, options: Mapping[str, str] | None = None) -> Job:
-        """Assemble the script for a bounded run in which a failure is a failure."""
+    def job(self, options: Mapping[str, str] | None = None, *, endless: bool = False) -> Job:
+        """Assemble the script for a run in which a failure is a failure; bounded, if not told."""
         script = load_script(self.sql_dir, f"{self.name}/job", os.environ)
         settings = {
             **job_configuration(),
@@ -68,7 +79,7 @@ class TeamOfOne:
             **(options or {}),
         }
         stream, table = environments(settings)
-        topics = KafkaTopics(script.job_name, endless=False)
+        topics = KafkaTopics(script.job_name, endless=endless)
         with_functions = {**KEYED_FUNCTIONS, **self.keyed}
         before = dict(KEYED_FUNCTIONS)
         KEYED_FUNCTIONS.update(with_functions)
@@ -83,6 +94,24 @@ class TeamOfOne:
     def run(self, options: Mapping[str, str] | None = None) -> None:
         """Run to the end of what the topics hold now."""
         self.job(options).plan().execute().get_job_execution_result().result()
+
+    def run_until_committed(self, table: str, count: int) -> None:
+        """Run without an end, until the job's group has committed `count` records of a topic.
+
+        A bounded run hands its last offsets to a consumer that it may close before they are sent.
+        """
+        client = self.job(endless=True).plan().execute()
+        try:
+            deadline = time.monotonic() + COMMITTED_S
+            while self.committed(table) < count:
+                assert time.monotonic() < deadline, "no offsets committed"
+                time.sleep(0.2)
+        finally:
+            client.cancel().result()
+
+    def committed(self, table: str) -> int:
+        topics = [self.topic(table)]
+        return sum(committed_offsets(self.servers, f"{self.name}.job", topics).values())
 
     def send(self, table: str, records: list[tuple[Any, Any]], headers: Any = ()) -> None:
         """Produce (key, value) pairs; values that are not bytes are sent as JSON."""
