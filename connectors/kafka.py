@@ -99,13 +99,26 @@ def bootstrap_servers() -> str:
     return servers
 
 
-def ensure_topics(servers: str, topics: Mapping[str, int]) -> list[str]:
-    """Create each missing topic with its number of partitions; returns those that were missing."""
+def ensure_topics(
+    servers: str,
+    topics: Mapping[str, int],
+    configs: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[str]:
+    """Create each missing topic with its number of partitions; returns those that were missing.
+
+    `configs` are topics' own settings, in Kafka's words, over ours. Those of a topic that is there
+    stay as they are.
+    """
     admin = _admin(servers)
     there = _partitions(admin, servers)
     config = {"max.message.bytes": str(MAX_MESSAGE_BYTES), "retention.ms": str(RETENTION_MS)}
     missing = [
-        NewTopic(topic, num_partitions=partitions, replication_factor=-1, config=config)
+        NewTopic(
+            topic,
+            num_partitions=partitions,
+            replication_factor=-1,
+            config={**config, **((configs or {}).get(topic) or {})},
+        )
         for topic, partitions in topics.items()
         if topic not in there
     ]

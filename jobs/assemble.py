@@ -245,7 +245,8 @@ class Assembly:
             raise call.error("input", f"{call.input_view}: {error}") from None
         except PLANNER_ERRORS as error:
             raise script_error(error, call.statement.path, call.statement) from error
-        self.dead_letters.append(side.dead_letters)
+        if side.dead_letters is not None:
+            self.dead_letters.append(side.dead_letters)
         if side.traces is not None:
             self.traces.append(side.traces)
 

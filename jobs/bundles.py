@@ -13,7 +13,8 @@ from typing import Any
 from connectors.kafka import KafkaError, KafkaRecord, bootstrap_servers, ensure_topics, read_all
 from jobs.team_topics import PARTITIONS, team_topics
 from udfs.core import events
-from udfs.core.bundle import Asked, BadEvent, Bundle, Source
+from udfs.core.bundle import Asked, Bundle, Source
+from udfs.core.fold import BadEvent
 
 Json = dict[str, Any]
 

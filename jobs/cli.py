@@ -145,9 +145,10 @@ def _mount() -> None:
     """The commands that live in modules of their own."""
     from jobs.ask import ask
     from jobs.dead_letters import app as dead_letters_app
-    from jobs.demo import demo
     from jobs.demo_research import demo_research
+    from jobs.demos import app as demos_app
     from jobs.research import research
+    from jobs.scale import scale
     from jobs.send import send
     from jobs.traces import trace
 
@@ -157,13 +158,14 @@ def _mount() -> None:
         stack_commands.logs,
         stack_commands.doctor,
         send,
+        scale,
         trace,
-        demo,
         demo_research,
         research,
         ask,
     ):
         app.command()(command)
+    app.add_typer(demos_app, name="demo")
     app.add_typer(dead_letters_app, name="dead-letters", help="What could not be handled, and why.")
 
 

@@ -20,6 +20,7 @@ from deploy import stack
 from jobs.errors import TidemillError
 
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
+ROOM_S = 15.0  # a job that has just ended, or a TaskManager that has just come, frees slots
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,33 @@ class Cluster:
                     f"see {self.rest_url}/#/job/running/{job_id}/exceptions",
                 )
             time.sleep(0.2)
+
+    def wait_for_room(self, names: Sequence[str], parallelism: int) -> None:
+        """Return when these jobs find a task slot for each subtask, each in place of its own name.
+
+        For a cluster whose slots are all there are. Raises TidemillError where there are too few.
+        """
+        deadline = time.monotonic() + ROOM_S
+        wanted = len(names) * parallelism
+        while True:
+            running = [job for job in self.jobs() if not job.ended]
+            held = [
+                max((v["parallelism"] for v in self.vertices(job.id)), default=0)
+                for job in running
+                if job.name in names
+            ]
+            overview = self.get("/overview")
+            room = int(overview["slots-available"]) + sum(held)
+            if wanted <= room:
+                return
+            if time.monotonic() > deadline:
+                total, shown = overview["slots-total"], ", ".join(sorted(j.name for j in running))
+                raise TidemillError(
+                    f"{wanted} task slots are wanted for {', '.join(names)}, {room} of {total} "
+                    f"can be had",
+                    f"`tidemill stop TEAM` frees those of a team; running are: {shown or 'none'}",
+                )
+            time.sleep(0.5)
 
     def vertices(self, job_id: str) -> list[dict[str, Any]]:
         return list(self.get(f"/jobs/{job_id}")["vertices"])

@@ -15,7 +15,7 @@ from pyflink.util.java_utils import to_jarray
 
 from udfs import java_operators
 from udfs.core.decode import Column
-from udfs.core.types import row_type
+from udfs.core.types import Type, parse_type, row_type
 from udfs.flink_types import data_type
 
 
@@ -25,8 +25,7 @@ def guarded(
     """Records of a raw topic (`jobs.topics`), split: rows of the table, and what is none, as it
     came. Flink's own rows in and out."""
     flink = get_gateway().jvm.org.apache.flink
-    row = _to_java_data_type(data_type(row_type([(c.name, c.type) for c in columns])))
-    rows = flink.table.runtime.typeutils.InternalTypeInfo.of(row.getLogicalType())
+    rows = _internal(row_type([(c.name, c.type) for c in columns]))
     tag = flink.util.OutputTag("refused", raw._j_data_stream.getType())
     references = [java_operators.declaration(topic, columns), tag]
     passed = _operator(raw, java_operators.GUARD, f"guard of {name}", rows, references)
@@ -53,6 +52,33 @@ def keyed(pairs: DataStream, row: TypeInformation) -> KeyedStream:
     selector = get_gateway().jvm.KeyByKeySelector()
     key = Types.ROW([Types.INT()]).get_java_type_info()
     return KeyedStream(pairs._j_data_stream.keyBy(selector, key), row, pairs)
+
+
+def keyed_rows(
+    rows: DataStream, java: str, name: str, uid: str, result: Type, references: Sequence[Any]
+) -> DataStream:
+    """Flink's own rows, keyed by their first column, a STRING, through an operator with state."""
+    jvm = get_gateway().jvm
+    runtime = jvm.org.apache.flink.table.runtime
+    key = _internal(row_type([("partition_key", parse_type("STRING"))]))
+    projection = runtime.generated.GeneratedProjection(
+        java_operators.FIRST_COLUMN,
+        java_operators.code(java_operators.FIRST_COLUMN),
+        to_jarray(jvm.Object, []),
+    )
+    selector = runtime.keyselector.GenericRowDataKeySelector(key, key.toRowSerializer(), projection)
+    keyed_stream = DataStream(rows._j_data_stream.keyBy(selector, key))
+    operator = _operator(keyed_stream, java, name, _internal(result), references)
+    operator.setStateKeySelector(selector)
+    operator.setStateKeyType(key)
+    operator.setUid(uid)
+    return _stream(rows, operator)
+
+
+def _internal(declared: Type) -> Any:
+    """The type of Flink's own rows."""
+    internal = get_gateway().jvm.org.apache.flink.table.runtime.typeutils.InternalTypeInfo
+    return internal.of(_to_java_data_type(data_type(declared)).getLogicalType())
 
 
 def _operator(

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from pyflink.common import Types
 from pyflink.datastream import DataStream
 from pyflink.java_gateway import get_gateway
-from pyflink.table import Schema, StreamTableEnvironment
+from pyflink.table import Schema, StreamTableEnvironment, Table
 
 from jobs.heartbeats import heartbeats
-from jobs.java_operators import slotted
+from jobs.java_operators import keyed_rows, slotted
 from jobs.script import KeyedCall
+from jobs.sources import row_stream
 from jobs.tables import named, view_columns
-from udfs.core.types import row_type
+from jobs.uids import set_uids
+from udfs.core.types import Type, row_type
 from udfs.flink_types import data_type, type_information
 from udfs.fold import Folding
 from udfs.keyed import Continuation
-from udfs.keyed_function import BadCall, Columns, KeyedFunction, StateFunction
+from udfs.keyed_function import AnyFunction, BadCall, Columns, JavaFunction, StateFunction
 from udfs.side_outputs import dead_letters_tag, traces_tag
 
 SLOTS = 8
@@ -29,9 +31,9 @@ MAX_PARALLELISM = 128
 
 @dataclass(frozen=True)
 class SideStreams:
-    """What a Python operator emits beside its rows."""
+    """What an operator emits beside its rows."""
 
-    dead_letters: DataStream
+    dead_letters: DataStream | None = None
     traces: DataStream | None = None
 
 
@@ -65,7 +67,7 @@ def partition_key(columns: Columns, names: Sequence[str]) -> str:
 def keyed_view(
     environment: StreamTableEnvironment,
     call: KeyedCall,
-    function: KeyedFunction | StateFunction,
+    function: AnyFunction,
     job: str,
     *,
     endless: bool,
@@ -75,19 +77,17 @@ def keyed_view(
     `endless` says whether the job goes on for ever; its heartbeats then do so too.
     """
     columns = view_columns(environment, call.input_view)
+    step = f"{job}.{call.view_name}"
+    if isinstance(function, JavaFunction):
+        return _java_view(environment, call, function, columns, step)
     labels = slot_labels(int(call.arguments.get("slots") or SLOTS))
     slots = [label for label, _ in labels]
-    text = partition_key(columns, call.partition_by)
-    rows = environment.sql_query(
-        f"SELECT {text} AS partition_key__, {', '.join(named(name) for name, _ in columns)} "
-        f"FROM {named(call.input_view)}"
-    )
+    rows = _with_partition_key(environment, call, columns)
     names = ["partition_key", *(name for name, _ in columns)]
     row = Types.ROW_NAMED(names, [Types.STRING(), *(type_information(t) for _, t in columns)])
     events = slotted(environment.to_data_stream(rows), call.view_name, row, slots)
     result = row_type(function.view_columns(columns))
     beats = heartbeats(environment, call.view_name, slots, endless=endless)
-    step = f"{job}.{call.view_name}"
     operator = (
         Folding(function, columns, job, step)
         if isinstance(function, StateFunction)
@@ -99,17 +99,51 @@ def keyed_view(
         .name(f"{call.function} {call.view_name}")
         .uid(f"{call.function}-{call.view_name}")
     )
-    schema = Schema.new_builder()
-    for name, declared in result.fields:
-        schema.column(name, data_type(declared))
-    environment.create_temporary_view(call.view_name, view, schema.build())
+    environment.create_temporary_view(call.view_name, view, _schema(result))
     traces = None if isinstance(function, StateFunction) else view.get_side_output(traces_tag())
     return SideStreams(view.get_side_output(dead_letters_tag()), traces)
 
 
-def check_columns(
-    call: KeyedCall, columns: Columns, function: KeyedFunction | StateFunction
-) -> None:
+def _java_view(
+    environment: StreamTableEnvironment,
+    call: KeyedCall,
+    function: JavaFunction,
+    columns: Columns,
+    step: str,
+) -> SideStreams:
+    rows = row_stream(environment, _with_partition_key(environment, call, columns))
+    result = row_type(function.view_columns(columns))
+    view = keyed_rows(
+        set_uids(rows, f"rows-{call.view_name}"),
+        function.java,
+        f"{call.function} {call.view_name}",
+        f"{call.function}-{call.view_name}",
+        result,
+        function.references(columns, step),
+    )
+    environment.create_temporary_view(call.view_name, view, _schema(result))
+    return SideStreams()
+
+
+def _with_partition_key(
+    environment: StreamTableEnvironment, call: KeyedCall, columns: Columns
+) -> Table:
+    """The input's rows, each behind its partition key as text."""
+    text = partition_key(columns, call.partition_by)
+    return environment.sql_query(
+        f"SELECT {text} AS partition_key__, {', '.join(named(name) for name, _ in columns)} "
+        f"FROM {named(call.input_view)}"
+    )
+
+
+def _schema(result: Type) -> Schema:
+    schema = Schema.new_builder()
+    for name, declared in result.fields:
+        schema.column(name, data_type(declared))
+    return schema.build()
+
+
+def check_columns(call: KeyedCall, columns: Columns, function: AnyFunction) -> None:
     """What must be true of input and output. Raises BadCall."""
     names = {name for name, _ in columns}
     for column in call.partition_by:

@@ -50,8 +50,14 @@ __all__ = [
     "table_references",
 ]
 
-# What a script may set: how its own SQL is planned. The rest belongs to deploy/.
-ALLOWED_OPTIONS = ("table.exec.", "table.optimizer.", "table.local-time-zone")
+# What a script may set: how its own SQL is planned, and how often it commits what it writes exactly
+# once. The rest belongs to deploy/.
+ALLOWED_OPTIONS = (
+    "table.exec.",
+    "table.optimizer.",
+    "table.local-time-zone",
+    "execution.checkpointing.interval",
+)
 _JOB = re.compile(r"([a-z][a-z0-9_]*)/([a-z][a-z0-9_]*)\Z")
 
 

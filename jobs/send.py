@@ -64,7 +64,7 @@ def checked(file: Path, target: Topic) -> list[Event]:
 def send_events(target: Topic, found: Sequence[Event]) -> int:
     """Write events to their topic; returns how many when all of them are acknowledged."""
     servers = bootstrap_servers()
-    ensure_topics(servers, {target.name: PARTITIONS})
+    ensure_topics(servers, {target.name: PARTITIONS}, {target.name: target.config})
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     return produce_all(servers, (record(target.name, event, now) for event in found))
 

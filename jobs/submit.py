@@ -17,7 +17,7 @@ from jobs.errors import TidemillError
 from jobs.planner import environments, job_failure
 from jobs.script import Script
 from jobs.sql_dir import load, sql_dir
-from jobs.team_topics import PARTITIONS
+from jobs.team_topics import PARTITIONS, topic_config
 from jobs.topics import KafkaTopics
 
 Report = Callable[[str, str], None]
@@ -29,8 +29,9 @@ def quiet(_name: str, _event: str) -> None:
 
 def prepare_topics(job: Job) -> None:
     """Create the topics that the job reads and writes, where they are missing."""
-    topics = {f.topic: PARTITIONS for f in (*job.reads, *job.writes) if f.connector == "kafka"}
-    ensure_topics(_bootstrap_servers(), topics)
+    tables = [f for f in (*job.reads, *job.writes) if f.connector == "kafka"]
+    config = {facts.topic: topic_config(facts.options) for facts in tables}
+    ensure_topics(_bootstrap_servers(), dict.fromkeys(config, PARTITIONS), config)
 
 
 def _bootstrap_servers() -> str:
@@ -96,6 +97,8 @@ def submit(
         for script in scripts:
             _refuse_running(target, script)
     where = {**job_configuration(), **_place(local, wheel), **(overrides or {})}
+    if local:
+        target.wait_for_room([s.job_name for s in scripts], int(where["parallelism.default"]))
     submitted: dict[str, str] = {}
     asked: set[str | None] = set()
     for script in scripts:

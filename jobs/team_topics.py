@@ -17,6 +17,7 @@ from udfs.core.decode import Column
 from udfs.core.types import parse_type
 
 PARTITIONS = 4  # of a topic that is created
+TOPIC_CONFIG = "topic.config."  # begins options that are settings of the topic, in Kafka's words
 _TYPE_ENDS = frozenset({"METADATA", "COMMENT", "PRIMARY", "UNIQUE", "CONSTRAINT", "AS"})
 _NO_COLUMN = frozenset({"PRIMARY", "UNIQUE", "CONSTRAINT", "WATERMARK"})
 
@@ -38,6 +39,11 @@ class Topic:
     def key(self) -> str:
         """Its key column."""
         return next((c.name for c in self.columns if c.source == "key"), "")
+
+    @property
+    def config(self) -> dict[str, str]:
+        """What its options say of the topic itself, for when it is created."""
+        return topic_config(self.options)
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -114,6 +120,15 @@ def team_topics(team: str) -> TeamTopics:
     tables = load_tables(folder, team, variables)
     scripts = [load_script(folder, f"{team}/{job}", variables) for job in job_names(folder, team)]
     return TeamTopics(team, declared_topics(tables), scripts)
+
+
+def topic_config(options: Mapping[str, str]) -> dict[str, str]:
+    """`'topic.config.cleanup.policy' = 'compact'` as a setting of the topic."""
+    return {
+        name.removeprefix(TOPIC_CONFIG): value
+        for name, value in options.items()
+        if name.startswith(TOPIC_CONFIG)
+    }
 
 
 def declared_topics(tables: Sequence[CreateTable]) -> dict[str, Topic]:

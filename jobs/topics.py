@@ -8,11 +8,12 @@ stop the job; the next reader's guard makes a dead letter of it).
 from dataclasses import replace
 
 from jobs.tables import TableFacts, create_table, named
+from jobs.team_topics import TOPIC_CONFIG
 from udfs.core.types import Type
 
 MAX_REQUEST_BYTES = 8 << 20
 MAX_POLL_RECORDS = 20
-_SINK_ONLY = ("sink.", "value.fields-include", "key.fields-prefix")
+_SINK_ONLY = ("sink.", "value.fields-include", "key.fields-prefix", TOPIC_CONFIG)
 _FORMATS = ("format", "key.format", "value.format", "key.fields")
 
 
@@ -106,7 +107,11 @@ class KafkaTopics:
         options = {
             "properties.max.request.size": str(MAX_REQUEST_BYTES),
             "properties.compression.type": "lz4",
-            **{k: v for k, v in facts.options.items() if not k.startswith("scan.")},
+            **{
+                name: value
+                for name, value in facts.options.items()
+                if not name.startswith(("scan.", TOPIC_CONFIG))
+            },
         }
         if "raw" not in (options.get("format"), options.get("value.format")):
             prefix = "value.json." if "value.format" in options else "json."

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from udfs.core import events
-from udfs.core.bundle import BadEvent, Bundle
-from udfs.core.fold import Emitted, KeyState
+from udfs.core.bundle import Bundle
+from udfs.core.fold import BadEvent, Emitted, KeyState
 from udfs.core.types import Type, parse_type
 from udfs.keyed_function import Columns, StateFunction, check_call
 
@@ -67,6 +67,8 @@ class BundleState:
     @property
     def due_ms(self) -> int | None:
         return self._bundle.due_ms
+
+    gone = False
 
     def changed_pieces(self) -> dict[str, dict[str, Any]]:
         return self._bundle.changed_pieces()

@@ -24,6 +24,7 @@ from udfs.keyed_function import Columns, StateFunction
 from udfs.side_outputs import dead_letter, dead_letters_tag
 
 END_OF_TIME_MS = 2**63 - 2
+PATIENCE_S = 5.0  # after a start, before time makes anything happen
 
 
 class Folding(KeyedCoProcessFunction):
@@ -44,9 +45,11 @@ class Folding(KeyedCoProcessFunction):
             MapStateDescriptor("slot", Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
         )
         self._folds: dict[Any, Fold] = {}
+        self._patient_until_s = time.monotonic() + PATIENCE_S
         self._tag = dead_letters_tag()
         self._from_flink = from_flink(row_type(self.columns))
         self._result = row_type(self.function.view_columns(self.columns))
+        self._result_fields = [(n, t, t.kind == "STRING") for n, t in self._result.fields]
         self._to_flink = to_flink(self._result)
         self._headers_at = [name for name, _ in self.columns].index("headers")
         group = runtime_context.get_metrics_group()
@@ -59,8 +62,9 @@ class Folding(KeyedCoProcessFunction):
         headers = given[self._headers_at] or {}
         columns = zip(self.columns, given, strict=True)
         row = {name: plain(v, t) for (name, t), v in columns if name != "headers"}
-        known = known_by(key, row, headers, self._times)
-        verdict = fold.seen(*known) if headers.get("ce_id") else "new"
+        verdict = "new"
+        if self.function.dedupes and headers.get("ce_id"):
+            verdict = fold.seen(*known_by(key, row, headers, self._times))
         if verdict == "repeat":
             self._counters["repeats"].inc()
             return
@@ -76,7 +80,10 @@ class Folding(KeyedCoProcessFunction):
         yield from self._rows(emitted)
 
     def process_element2(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterator[Any]:
-        """A heartbeat: see whose moment has come."""
+        """A heartbeat: see whose moment has come. What came while the job was down is heard first,
+        or everything that was awaited then would be taken for late."""
+        if time.monotonic() < self._patient_until_s:
+            return
         yield from self._rows(self._fold(ctx).wake(_now_ms()))
 
     def on_timer(self, timestamp: int, ctx: KeyedCoProcessFunction.OnTimerContext) -> Iterator[Any]:
@@ -93,7 +100,10 @@ class Folding(KeyedCoProcessFunction):
     def _rows(self, emitted: Iterable[Emitted]) -> Iterator[Any]:
         for one in emitted:
             self._counters["completed"].inc()
-            fields = list(decode(one.values, self._result))
+            fields = [
+                value if type(value := one.values.get(name)) is str and text else decode(value, t)
+                for name, t, text in self._result_fields
+            ]
             fields[-1] = events.child_headers(one.headers, self.step, one.index)
             yield self._to_flink(fields)
 

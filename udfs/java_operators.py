@@ -13,7 +13,8 @@ from udfs.core import decode, events
 from udfs.core.decode import Column
 from udfs.core.types import Type, row_type
 
-GUARD, SLOTS = "Guard", "Slots"
+GUARD, SLOTS, MATCH, FIRST_COLUMN = "Guard", "Slots", "Match", "FirstColumn"
+_WITH = {MATCH: ("Book",)}  # files that are compiled with an operator's own
 _LIMITS = {
     "key_bytes": decode.MAX_KEY_BYTES,
     "value_bytes": decode.MAX_VALUE_BYTES,
@@ -28,7 +29,14 @@ _PARAMETERS = {"DECIMAL": (10, 0), "TIMESTAMP": (6,), "TIMESTAMP_LTZ": (6,)}
 
 def code(name: str) -> str:
     """The Java code of an operator; its class has this name."""
-    return files("udfs").joinpath("java", f"{name}.java").read_text(encoding="utf-8")
+    folder = files("udfs").joinpath("java")
+    texts = [
+        folder.joinpath(f"{part}.java").read_text(encoding="utf-8")
+        for part in (name, *_WITH.get(name, ()))
+    ]
+    lines = [line for text in texts for line in text.splitlines()]
+    imports = sorted({line for line in lines if line.startswith("import ")})
+    return "\n".join([*imports, *(line for line in lines if not line.startswith("import "))])
 
 
 def declaration(topic: str, columns: Sequence[Column]) -> str:

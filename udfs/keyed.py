@@ -73,7 +73,7 @@ class Continuation(KeyedCoProcessFunction):
 
     def _open_metrics(self, runtime_context: RuntimeContext) -> None:
         group = runtime_context.get_metrics_group()
-        names = ("completed", "dead_letters", "repeats", *self.function.counters)
+        names = ("completed", "dead_letters", "repeats", "withdrawn", *self.function.counters)
         self._counters = {name: group.counter(name) for name in names}
         self._latency = group.distribution("run_ms")
         group.gauge("in_flight", lambda: self._runs.in_flight)
@@ -102,6 +102,8 @@ class Continuation(KeyedCoProcessFunction):
         elif verdict == "conflict":
             entry = Entry(-1, key, row, headers, now_ms)
             yield self._dead_letter(entry, "id_conflict", CONFLICT)
+        elif (matching := self.function.withdraws(row)) is not None:
+            self._counters["withdrawn"].inc(slot.withdraw(key, matching))
         else:
             slot.add(key, row, headers, now_ms, given)
         self._collect()
@@ -197,8 +199,11 @@ class Continuation(KeyedCoProcessFunction):
                 message = f"row and reply have {size} bytes, limit {self.function.row_bytes_max}"
                 result = Result(reason="oversize", message=message)
         if result.values is None:
-            yield self._dead_letter(entry, result.reason or "internal_error", result.message)
-            return
+            reason = result.reason or "internal_error"
+            result.values = self.function.instead(reason, result.message)
+            if result.values is None:
+                yield self._dead_letter(entry, reason, result.message)
+                return
         if result.remember:
             slot.remember(entry.key, result.remember, int(time.time() * 1000))
         self._counters["completed"].inc()

@@ -2,8 +2,9 @@
 
 A `KeyedFunction` is one run per event, which may wait for the outside: sent with the job graph to
 its operator (`udfs.keyed`), which sends it on to the process that runs it (`udfs.run_process`). A
-`StateFunction` is a state per key that takes events and time, in its operator (`udfs.fold`). Both
-are made and checked on the client. No Flink here: the process that runs needs none.
+`StateFunction` is a state per key that takes events and time, in its operator (`udfs.fold`). A
+`JavaFunction` is an operator of `udfs/java`, where Python costs too much. All are made and checked
+on the client. No Flink here: the process that runs needs none.
 """
 
 from abc import ABC, abstractmethod
@@ -86,6 +87,15 @@ class KeyedFunction(ABC):
         """When the event may start, in milliseconds since the epoch; 0 for at once."""
         return 0
 
+    def withdraws(self, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Where an event is no work, but takes work back: the values of the events of its key that
+        are to be forgotten, if they have not begun."""
+        return None
+
+    def instead(self, reason: str, message: str) -> dict[str, Any] | None:
+        """The row of an event that could not be handled; None for a dead letter."""
+        return None
+
     @abstractmethod
     async def open(self) -> None:
         """Make clients. In the process that runs; what is raised fails the job."""
@@ -102,9 +112,14 @@ class KeyedFunction(ABC):
 
 
 class StateFunction(ABC):
-    """A function whose state of a key says none or several rows to an event, or to time."""
+    """A function whose state of a key says none or several rows to an event, or to time.
+
+    `dedupes` drops repeats of an event's id before the state hears of them. A state that knows a
+    repeat by what it says goes without, which saves a write for each event.
+    """
 
     stage: ClassVar[str] = "state"
+    dedupes: ClassVar[bool] = True
 
     @abstractmethod
     def output_columns(self) -> Columns:
@@ -117,3 +132,21 @@ class StateFunction(ABC):
     @abstractmethod
     def new_state(self, key: str, pieces: Mapping[str, dict[str, Any]]) -> KeyState:
         """The state of a key, of the pieces that were kept of it; none for a new key."""
+
+
+class JavaFunction(ABC):
+    """A function that is one of the operators in `udfs/java`, with state per partition key."""
+
+    java: ClassVar[str]
+
+    @abstractmethod
+    def view_columns(self, columns: Columns) -> Columns:
+        """The columns of the view that the function makes of an input with these columns."""
+
+    @abstractmethod
+    def references(self, columns: Columns, step: str) -> Sequence[Any]:
+        """What its constructor takes: strings and whole numbers. The rows that come have the
+        partition key as text, then these columns."""
+
+
+AnyFunction = KeyedFunction | StateFunction | JavaFunction

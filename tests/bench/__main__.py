@@ -9,16 +9,33 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.markdown import Markdown
 
-from tests.bench import agent, cpu, demo, enrich, figures, first_chunk, recovery, research
+from tests.bench import (
+    agent,
+    board,
+    cpu,
+    demo,
+    enrich,
+    figures,
+    first_chunk,
+    market,
+    orchestration,
+    recovery,
+    research,
+)
+from tests.bench.twins import compare
 
 MEASURES: dict[str, Callable[[int], list[figures.Section]]] = {
     "enrich": enrich.measure,
+    "orchestration": orchestration.measure,
+    "market": market.measure,
     "recovery": recovery.measure,
     "agent": agent.measure,
     "demo": demo.measure,
     "index": research.index,
     "search": research.search,
     "research": first_chunk.measure,
+    "board": board.measure,
+    "twins": compare.measure,
 }
 
 

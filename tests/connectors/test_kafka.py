@@ -54,6 +54,16 @@ def test_a_topic_is_created_once_and_takes_large_messages(
     assert int(config["retention.ms"].value) > 7 * 24 * 3600 * 1000
 
 
+def test_a_topic_gets_the_settings_that_its_table_asks_for(servers: str) -> None:
+    name = f"kafka_test_{uuid.uuid4().hex[:10]}"
+    assert ensure_topics(servers, {name: 1}, {name: {"cleanup.policy": "compact"}}) == [name]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+    admin = AdminClient({"bootstrap.servers": servers})
+    config = admin.describe_configs([resource])[resource].result()
+    assert config["cleanup.policy"].value == "compact"
+    assert config["max.message.bytes"].value == str(MAX_MESSAGE_BYTES)
+
+
 def test_a_topic_name_that_cannot_be_is_told_in_a_sentence(servers: str) -> None:
     with pytest.raises(KafkaError, match=r"Topic no/slash cannot be created: .*\.$"):
         ensure_topics(servers, {"no/slash": 1})

@@ -102,6 +102,7 @@ def test_a_statement_set_exposes_its_inserts() -> None:
         ("UPDATE a SET x = 1;" + SINK, 1, "UPDATE A"),
         ("\n/**/ drop\ntable a;" + SINK, 2, "DROP TABLE"),
         ("SET 'pipeline.jars' = 'x';" + SINK, 1, "pipeline.jars"),
+        ("SET 'execution.checkpointing.mode' = 'x';" + SINK, 1, "checkpointing.mode"),
         ("SET 'table.sql-dialect' = 'hive';" + SINK, 1, "table.sql-dialect"),
         ("SET x = y;" + SINK, 1, "not readable"),
         ("RESET;" + SINK, 1, "RESET"),

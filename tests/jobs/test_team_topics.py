@@ -26,7 +26,9 @@ CREATE TABLE orders (          -- a comment, with (parentheses and, a comma
   headers MAP<STRING, BYTES> METADATA,
   PRIMARY KEY (`order id`) NOT ENFORCED
 ) COMMENT 'External: a shop'
-WITH ('topic' = 'shop-orders', 'key.fields' = 'order id')
+WITH (
+  'topic' = 'shop-orders', 'key.fields' = 'order id', 'topic.config.cleanup.policy' = 'compact'
+)
 LIKE base (OVERWRITING OPTIONS);
 CREATE TABLE copies WITH ('topic' = 'copies', 'connector' = 'kafka') LIKE orders;
 CREATE TABLE stored (id STRING, PRIMARY KEY (id) NOT ENFORCED) WITH ('connector' = 'mongodb');
@@ -38,6 +40,7 @@ def test_columns_keys_and_topics_are_read() -> None:
     assert list(found) == ["orders", "copies"]
     orders = found["orders"]
     assert (orders.name, orders.key, orders.external) == ("shop-orders", "order id", True)
+    assert orders.config == {"cleanup.policy": "compact"}
     assert {c.name: c.source for c in orders.columns} == {
         "event_time": "timestamp",
         "order id": "key",

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from udfs.core.fold import BadEvent
+
 Json = dict[str, Any]
 
 DEADLINE_S = 600
@@ -24,14 +26,6 @@ QUESTIONS_PER_SOURCE = 20
 QUESTIONS_PER_VERSION = 120
 STATUSES = frozenset({"document", "unchanged", "listing", "failed", "removed"})
 _BRIEFED_MISSING = "missing"
-
-
-class BadEvent(ValueError):
-    """An event that says nothing about a bundle: a reason code and a sentence."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass

@@ -45,8 +45,9 @@ def event_id(topic: str, key: bytes | None, value: bytes | None) -> str:
     return _uuid5(_pieces(topic, key or b"", value or b""))
 
 
-def child_id(parent_id: str, step: str, index: int = 0) -> str:
-    """The id of the `index`-th event that `step` (job or step name) derives from `parent_id`."""
+def child_id(parent_id: str, step: str, index: int | str = 0) -> str:
+    """The id of the `index`-th event that `step` (job or step name) derives from `parent_id`;
+    an index may be a name, too."""
     return _uuid5(_joined(parent_id, step, str(index)).encode())
 
 
@@ -111,7 +112,7 @@ def identified(
     return complete
 
 
-def child_headers(headers: Mapping[str, bytes] | None, step: str, index: int = 0) -> Headers:
+def child_headers(headers: Mapping[str, bytes] | None, step: str, index: int | str = 0) -> Headers:
     """The headers of the `index`-th event that `step` makes of this one: new id, same trace."""
     child = dict(headers or {})
     parent = text(child, "ce_id") or ""

@@ -25,6 +25,8 @@ from typing import Any, Protocol
 from udfs.core import events
 
 VERSION = b"\x01"
+# One encoder for all: to make one costs more than most documents that it is given.
+compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 SEEN_PER_GENERATION = 20_000
 CONFLICT = "an event with this ce_id came before with other content; give it another id"
 
@@ -65,7 +67,7 @@ def known_by(
 
 def encode(document: Any) -> bytes:
     """A JSON document as versioned bytes."""
-    return VERSION + json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return VERSION + compact(document).encode()
 
 
 def decode(stored: bytes) -> Any:
@@ -217,6 +219,29 @@ class Slot:
             del self._queues[entry.key]
         self.store.remove(f"q/{sequence}")
         return entry
+
+    def withdraw(self, key: str, matching: Mapping[str, Any]) -> int:
+        """Forget the events of a key that wait and have these values; how many. What is in flight
+        ends as it would."""
+        queue = self._queues.get(key, deque())
+        gone = [s for s in queue if not self.pending[s].in_flight and self._has(s, matching)]
+        for sequence in gone:
+            if queue[0] == sequence:
+                self._ready = deque(s for s in self._ready if s != sequence)
+                self._scheduled = [one for one in self._scheduled if one[1] != sequence]
+                heapq.heapify(self._scheduled)
+                if len(queue) > 1:
+                    self._line_up(self.pending[queue[1]])
+            queue.remove(sequence)
+            del self.pending[sequence]
+            self.store.remove(f"q/{sequence}")
+        if gone and not queue:
+            del self._queues[key]
+        return len(gone)
+
+    def _has(self, sequence: int, matching: Mapping[str, Any]) -> bool:
+        row = self.pending[sequence].row
+        return all(row.get(name) == value for name, value in matching.items())
 
     def recall(self, key: str, now_ms: int) -> list[dict[str, Any]]:
         """What this partition key remembers, oldest first."""

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from jsonschema import Draft202012Validator
@@ -75,13 +75,18 @@ class Tool:
             },
         }
 
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return Draft202012Validator(self.parameters)
+
     def arguments(self, text: str) -> Json:
         """The checked arguments in the JSON text that a model wrote. Raises `ToolError`."""
         try:
             value = json.loads(text or "{}", parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise ToolError("the arguments are not JSON; write one JSON object") from None
-        error = best_match(Draft202012Validator(self.parameters).iter_errors(value))
+        validator = self._validator
+        error = None if validator.is_valid(value) else best_match(validator.iter_errors(value))
         if error is not None:
             raise ToolError(f"wrong arguments: {error.json_path}: {error.message[:300]}")
         return typing.cast(Json, value)
@@ -121,7 +126,7 @@ def resolve_tools(
     found: list[str] = []
     for path in definition.tools:
         try:
-            tool = _resolve(path, importer)
+            tool = resolve_tool(path, importer)
             tools[tool.name] = tool
         except DefinitionError as error:
             found.extend(f"agent {definition.agent}: tool {path}: {p}" for p in error.problems)
@@ -130,7 +135,8 @@ def resolve_tools(
     return tools
 
 
-def _resolve(path: str, importer: Callable[[str], Any]) -> Tool:
+def resolve_tool(path: str, importer: Callable[[str], Any] = importlib.import_module) -> Tool:
+    """The function at a dotted path as a tool. Raises `DefinitionError`."""
     module_name, _, name = path.rpartition(".")
     try:
         module = importer(module_name)

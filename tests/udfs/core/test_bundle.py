@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udfs.bundles import BundleState
-from udfs.core.bundle import DEADLINE_S, QUIET_MS, BadEvent, Bundle
-from udfs.core.fold import Emitted, Fold
+from udfs.core.bundle import DEADLINE_S, QUIET_MS, Bundle
+from udfs.core.fold import BadEvent, Emitted, Fold
 from udfs.core.slot import decode
 
 TRACE, NEXT_TRACE = "1" * 32, "2" * 32

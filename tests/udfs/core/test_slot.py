@@ -134,3 +134,33 @@ def test_no_event_is_lost_doubled_or_overtaken_within_its_key(steps: list[tuple[
         order = [e.sequence for e in finished if e.key == key]
         assert order == sorted(order)
     assert not store
+
+
+def test_what_waits_can_be_taken_back_and_what_is_in_flight_cannot() -> None:
+    store = DictStore()
+    slot = Slot(store)
+    first = add(slot, "a", "1")
+    for key, name in (("a", "2"), ("a", "1"), ("a", "3"), ("b", "1")):
+        add(slot, key, name)
+    assert start_next(slot) == first
+    assert slot.withdraw("a", {"name": "1"}) == 1  # the third; the first is in flight
+    assert slot.withdraw("a", {"name": "9"}) == slot.withdraw("c", {"name": "1"}) == 0
+    assert slot.withdraw("b", {"name": "1"}) == 1
+    assert slot.ready == 0 and start_next(slot) is None
+    slot.finish(first.sequence)
+    assert slot.withdraw("a", {"name": "2"}) == 1
+    last = start_next(slot)
+    assert last is not None and last.row == {"name": "3"}
+    assert len(slot.pending) == len(store) == 1
+    slot.finish(last.sequence)
+    assert not store and start_next(Slot(store).load()) is None
+
+
+def test_a_scheduled_event_can_be_taken_back() -> None:
+    slot = Slot(DictStore(), due_ms=lambda entry: 50)
+    add(slot, "a", "1")
+    add(slot, "a", "2")
+    assert slot.withdraw("a", {"name": "1"}) == 1
+    assert slot.scheduled == 1
+    entry = start_next(slot, 60)
+    assert entry is not None and entry.row == {"name": "2"}

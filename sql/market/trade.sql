@@ -1,0 +1,90 @@
+-- The agents: each quotes a price, asks less when it trades nothing and more when it does.
+-- Reads: traders, executions, orders_refused, strategy_changes. Writes: orders, trader_results.
+-- One order per agent and interval; a result per ten orders of a reviewed one. A new agent joins by
+-- a record on traders.
+
+CREATE TEMPORARY VIEW trader_events AS                         -- perceive
+SELECT
+  account,
+  'joined' AS kind,
+  JSON_OBJECT(
+    KEY 'symbol' VALUE symbol,
+    KEY 'side' VALUE side,
+    KEY 'limit_ticks' VALUE limit_ticks,
+    KEY 'lots' VALUE lots,
+    KEY 'interval_ms' VALUE interval_ms,
+    KEY 'margin_percent' VALUE margin_percent,
+    KEY 'reviewed' VALUE reviewed
+  ) AS event,
+  headers
+FROM traders
+UNION ALL
+SELECT
+  account,
+  'executed' AS kind,
+  JSON_OBJECT(
+    KEY 'kind' VALUE kind,
+    KEY 'sequence' VALUE sequence,
+    KEY 'order_id' VALUE order_id,
+    KEY 'price_ticks' VALUE price_ticks,
+    KEY 'lots' VALUE lots,
+    KEY 'remaining' VALUE remaining
+  ) AS event,
+  headers
+FROM executions
+WHERE kind IN ('traded', 'cancelled')
+UNION ALL
+SELECT
+  maker_account AS account,
+  'executed' AS kind,
+  JSON_OBJECT(
+    KEY 'kind' VALUE kind,
+    KEY 'sequence' VALUE sequence,
+    KEY 'order_id' VALUE maker_order_id,
+    KEY 'price_ticks' VALUE price_ticks,
+    KEY 'lots' VALUE lots,
+    KEY 'remaining' VALUE maker_remaining
+  ) AS event,
+  child_headers(headers, 'maker', 1) AS headers                -- a trade is an event of two accounts
+FROM executions
+WHERE kind = 'traded'
+UNION ALL
+SELECT
+  account,
+  'refused' AS kind,
+  JSON_OBJECT(KEY 'order_id' VALUE order_id, KEY 'reason' VALUE reason) AS event,
+  headers
+FROM orders_refused
+UNION ALL
+SELECT
+  account,
+  'advised' AS kind,
+  JSON_OBJECT(KEY 'margin_percent' VALUE margin_percent) AS event,
+  headers
+FROM strategy_changes;
+
+CREATE TEMPORARY VIEW acted AS                                 -- decide
+SELECT * FROM trade(input => TABLE trader_events PARTITION BY account);
+
+EXECUTE STATEMENT SET                                          -- act
+BEGIN
+INSERT INTO orders
+SELECT account, symbol, command, order_id, side, price_ticks, lots, time_in_force, headers
+FROM acted
+WHERE kind = 'order';
+
+INSERT INTO trader_results
+SELECT
+  account,
+  symbol,
+  side,
+  limit_ticks,
+  margin_percent,
+  orders_placed,
+  orders_filled,
+  lots_traded,
+  surplus_ticks,
+  headers
+FROM acted
+WHERE kind = 'result';
+END;

@@ -1,0 +1,1 @@
+"""The patterns' work by direct calls between agents, in asyncio: what the log is compared with."""
