@@ -31,7 +31,7 @@ test: setup .venv/.embeddings ## Lint, types, import rules, and all tests
 bench: setup .venv/.embeddings .venv/.torch ## Measure on this machine (twenty minutes; nothing else should run)
 	@$(BIN)/python -m tests.bench
 
-chaos: setup .venv/.embeddings ## Kill everything while leads and sources are on their way (forty minutes)
+chaos: setup .venv/.embeddings ## Kill everything while leads, sources, commands and orders are on their way (an hour)
 	@$(BIN)/python -m tests.chaos
 
 torture: setup .venv/.embeddings ## Send in every bad input there is, and see where it ends (twenty minutes)

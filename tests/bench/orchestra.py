@@ -23,6 +23,11 @@ from tests.bench import cpu, ground
 
 TOPICS = ("objectives", "commands", "results", "answers")
 TEAM = "orchestra"
+COMMANDS = 100  # of an objective
+BACKOFF = (
+    "restart-strategy.exponential-delay.reset-backoff-threshold=5 s",
+    "restart-strategy.exponential-delay.max-backoff=2 s",
+)
 
 
 def plan(commands: int, salt: int) -> str:

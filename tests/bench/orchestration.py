@@ -1,40 +1,29 @@
-"""`orchestrate` and `work` under load: rows `orchestration` and `rescale`.
+"""`orchestrate` and `work` under load: row `orchestration`.
 
 Rate: piles of objectives of a hundred commands each, dispatched, executed by a worker that only
-computes, joined. Latency: one objective of ten commands now and then. Rescale: ten thousand
-commands while workers are killed and their number changes.
+computes, joined. Latency: one objective of ten commands now and then.
 """
 
-import random
 import time
 from statistics import median, quantiles
 
 from connectors.kafka import end_offsets
 from tests.bench import cpu, ground
 from tests.bench.figures import Figure, Section, share, table
-from tests.bench.orchestra import TOPICS, Orchestra, kill_worker, orchestra
+from tests.bench.orchestra import COMMANDS, TOPICS, Orchestra, orchestra
 
-COMMANDS = 100
 PILE = 500
 LOW_RATE, LOW_S, LOW_COMMANDS = 5.0, 20.0, 10
-TOTAL, KILLS = 10_000, 20
-BACKOFF = (
-    "restart-strategy.exponential-delay.reset-backoff-threshold=5 s",
-    "restart-strategy.exponential-delay.max-backoff=2 s",
-)
 WIDE = ("python.fn-execution.bundle.time=100", "python.fn-execution.bundle.size=5000")
 NOTES = """The rate is with bundles of up to 5,000 rows or 100 ms (`submit -D`), the latency with
 those of every job, 500 rows or 10 ms. Each job has one Python worker. A command is a record on two
 topics, and a row in Python three times: out of the orchestrator, through the worker, into the
 orchestrator. What would move it: frames of several commands."""
-RESCALE_NOTES = """Time of `tidemill scale` until every subtask runs again: planning, savepoint,
-start of new Python workers; in between the topic keeps what comes. A consumer group's rebalance
-stops its consumers for about as long as its slowest member needs to answer, and moves no state."""
 
 
 def measure(rounds: int) -> list[Section]:
-    """Rate and latency of the whole way; then kills and rescales in the middle of work."""
-    return [_rate(rounds), _rescale(min(rounds, 2))]
+    """Rate and latency of the whole way."""
+    return [_rate(rounds)]
 
 
 def _rate(rounds: int) -> Section:
@@ -85,41 +74,3 @@ def _low(running: Orchestra, number: int) -> list[float]:
     found = running.latencies(start)
     ground.say(f"round {number}: p50 {median(found):.0f} ms")
     return found
-
-
-def _rescale(rounds: int) -> Section:
-    """Ten thousand commands, workers killed and rescaled: one result each, the join exact."""
-    times: list[float] = []
-    rows = []
-    for number in range(rounds):
-        with orchestra("play_slowly", *BACKOFF) as running:
-            took, row = killed_and_rescaled(running, TOTAL, KILLS, random.Random(number))
-            times += took
-            rows.append([str(number), *row])
-    head = ["round", "kills", "restarts", "commands", "records on topic", "results", "answers"]
-    figures = [Figure("rescale under load, median", median(times), None, "s")]
-    title = "Workers killed and rescaled in the middle of work"
-    return Section("rescale", title, figures, table(head, rows), RESCALE_NOTES)
-
-
-def killed_and_rescaled(
-    running: Orchestra, total: int, kills: int, rng: random.Random
-) -> tuple[list[float], list[str]]:
-    """Ask for so many commands, kill workers, rescale twice; raises where anything is lost."""
-    took, struck = [], []
-    each, rest = divmod(total // COMMANDS, kills + 2)
-    for number in range(kills + 2):
-        running.ask(each + (number < rest), COMMANDS)
-        if number in (kills // 3, 2 * kills // 3 + 1):
-            took.append(running.scale(2 if not took else 1))
-            ground.say(f"rescaled: {took[-1]:.1f} s")
-        else:
-            time.sleep(rng.uniform(0.2, 2.0))
-            struck.append(kill_worker(rng))
-            ground.say(f"killed a {struck[-1]}")
-            running.wait_until_running()
-    running.wait(600)
-    counts = running.check(COMMANDS)
-    ground.say(f"{counts}")
-    row = [f"{len(struck)}", str(running.restarts()), str(counts["commands once"])]
-    return took, [*row, *(str(counts[t]) for t in ("commands", "results", "answers"))]

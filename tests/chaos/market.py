@@ -1,15 +1,13 @@
 """Commands on many symbols, and kills, in; whether the trade log is that of the reference, out.
 
-    python -m tests.chaos.market [--symbols 200] [--each 1000] [--kills 20] [--chain]
-
-With `--chain` the orders come from accounts and are cleared first; then the log of accepted orders
-is what the trade log is compared to, each order is in it once, and cash and goods are conserved.
+`market` feeds the books; in `clearing` the orders come from accounts and are cleared first: then
+the log of accepted orders is what the trade log is compared to, each order is in it once, and cash
+and goods are conserved.
 
 What counts is outside of Flink: the topic of executions as Kafka has it, repeats dropped by symbol
 and sequence, against the book that was given the same commands and was never killed.
 """
 
-import argparse
 import json
 import os
 import random
@@ -45,6 +43,7 @@ OPTIONS = (
     "-Drestart-strategy.exponential-delay.reset-backoff-threshold=5 s",
     "-Drestart-strategy.exponential-delay.max-backoff=2 s",
 )
+SYMBOLS = 200
 PATIENCE_S = 120.0
 Report = Callable[[str], None]
 
@@ -62,9 +61,11 @@ class Judgement:
 class Outcome:
     """One run: kills that a job's restart proves, and the judgement."""
 
+    commands: int
     kills: int
     restarts: int
     judged: Judgement
+    seconds: float
 
 
 def judge(written: Iterable[KafkaRecord], expected: Rows) -> Judgement:
@@ -93,9 +94,10 @@ def judge(written: Iterable[KafkaRecord], expected: Rows) -> Judgement:
     return judged
 
 
-def run(symbols: int, each: int, kills: int, seed: int, report: Report) -> Outcome:
+def run(commands: int, kills: int, seed: int, report: Report) -> Outcome:
     """Feed all commands to the books; kill the TaskManager with them at even distances."""
-    of, expected = pile(seed, symbols, each)
+    begun = time.monotonic()
+    of, expected = pile(seed, SYMBOLS, commands // SYMBOLS)
     given = [NewRecord(SOURCE, key, value) for key, value in records(of, frames=False)]
     with stack.private(PARTS, client_environment()):
         ensure_topics(servers(), {SOURCE: 4, TARGET: 4})
@@ -103,12 +105,13 @@ def run(symbols: int, each: int, kills: int, seed: int, report: Report) -> Outco
         restarts = _fed(given, kills, [JOB], random.Random(seed), report)
         wanted = sum(map(len, expected.values()))
         judged = _settled(lambda: judge(read_all(servers(), [TARGET]), expected), wanted)
-        return Outcome(kills, restarts, judged)
+        return Outcome(len(given), kills, restarts, judged, time.monotonic() - begun)
 
 
-def run_chain(symbols: int, each: int, kills: int, seed: int, report: Report) -> Outcome:
+def run_chain(commands: int, kills: int, seed: int, report: Report) -> Outcome:
     """Feed deposits and orders of accounts; kill books and clearing in turn."""
-    deposits, orders = chain.orders(symbols, symbols * each, seed)
+    begun = time.monotonic()
+    deposits, orders = chain.orders(SYMBOLS, commands, seed)
     with stack.private(PARTS, client_environment()):
         ensure_topics(servers(), dict.fromkeys(("deposits", "orders", SOURCE, TARGET), 4))
         submit("market/match_orders", *OPTIONS)
@@ -121,7 +124,7 @@ def run_chain(symbols: int, each: int, kills: int, seed: int, report: Report) ->
         chain.await_quiet()
         judged = judge(read_all(servers(), [TARGET]), chain.reference())
         judged.breaches += chain.breaches(deposits, len(orders))
-        return Outcome(kills, restarts, judged)
+        return Outcome(len(orders), kills, restarts, judged, time.monotonic() - begun)
 
 
 def _fed(
@@ -186,27 +189,3 @@ def _taskmanager(cluster: Cluster, job_id: str) -> str:
 def _restarts(cluster: Cluster, job_id: str) -> int:
     found = cluster.get(f"/jobs/{job_id}/metrics", get="numRestarts")
     return int(float(found[0]["value"])) if found else 0
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    for name, default in (("symbols", 200), ("each", 1_000), ("kills", 20), ("seed", 1)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--chain", action="store_true")
-    given = parser.parse_args()
-    begun = time.monotonic()
-    chosen = run_chain if given.chain else run
-    outcome = chosen(given.symbols, given.each, given.kills, given.seed, print)
-    judged = outcome.judged
-    print(
-        f"{given.symbols * given.each:,} commands, {outcome.kills} kills, {outcome.restarts} "
-        f"restarts: {judged.executions:,} executions, {judged.repeats:,} repeats, "
-        f"{len(judged.breaches)} breaches, {time.monotonic() - begun:.0f} s"
-    )
-    for breach in judged.breaches[:20]:
-        print(" ", breach)
-    raise SystemExit(1 if judged.breaches else 0)
-
-
-if __name__ == "__main__":
-    main()

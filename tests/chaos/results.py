@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tests.chaos import market, orchestration
 from tests.chaos.failpoints import Hit
 from tests.chaos.research import Outcome as Briefed
 from tests.chaos.run import SMTP_CONNECTIONS, Outcome
@@ -32,6 +33,8 @@ class Results:
     stored: Stored | None = None
     briefed: Briefed | None = None
     research_controls: list[Control] = field(default_factory=list)
+    orchestrated: orchestration.Outcome | None = None
+    markets: dict[str, market.Outcome] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -42,6 +45,7 @@ class Results:
             and not any(one.wrong for one in research if one is not None)
             and all(control.caught for control in (*self.controls, *self.research_controls))
             and not any(hit.wrong for hit in self.hits)
+            and not any(outcome.judged.breaches for outcome in self.markets.values())
         )
 
     def sections(self) -> list[str]:
@@ -62,6 +66,9 @@ class Results:
         if self.research_controls:
             title = "## research controls: defects planted in the research team's way"
             parts.append([title, "", when, "", *_defects(self.research_controls)])
+        if self.orchestrated:
+            parts.append(_orchestrated(self.orchestrated, when))
+        parts += [_market(part, outcome, when) for part, outcome in self.markets.items()]
         return ["\n".join(lines) for lines in parts]
 
 
@@ -152,6 +159,46 @@ def _briefed(outcome: Briefed, when: str) -> list[str]:
         *_kills_and_faults(outcome),
     )
     title = f"## research: {outcome.documents} documents, {len(outcome.blows)} kills"
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
+
+
+def _orchestrated(outcome: orchestration.Outcome, when: str) -> list[str]:
+    """One result each, the join exact; anything else has raised before."""
+    records = outcome.records
+    rows = (
+        ("commands", outcome.commands),
+        ("… by id, as the topic has them", records["commands once"]),
+        ("records on the topic of commands, repeats and second attempts among them",
+         records["commands"]),
+        ("records on the topic of results", records["results"]),
+        ("objectives answered, each once, complete and right", records["answers"]),
+        ("kill -9", _counts(dict(outcome.kills))),
+        ("restarts that Flink counts since the last rescale", outcome.restarts),
+        ("rescaled to two subtasks and back to one",
+         ", ".join(f"{seconds:.1f} s" for seconds in outcome.rescales_s)),
+    )  # fmt: skip
+    kills = outcome.kills.total()
+    title = f"## orchestration: {outcome.commands:,} commands, {kills} kills, 2 rescales"
+    return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
+
+
+MARKETS = {
+    "market": "the trade log is the reference's of the same commands",
+    "clearing": "the trade log is the reference's of the accepted orders; all is conserved",
+}
+
+
+def _market(part: str, outcome: market.Outcome, when: str) -> list[str]:
+    judged = outcome.judged
+    rows = (
+        ("commands", f"{outcome.commands:,}"),
+        ("executions, repeats dropped by symbol and sequence", f"{judged.executions:,}"),
+        ("repeats, byte for byte the first", f"{judged.repeats:,}"),
+        ("kill -9 of the TaskManager with the books, or with the clearing", outcome.kills),
+        ("restarts that they made", outcome.restarts),
+        (MARKETS[part], "no: " + "; ".join(judged.breaches[:5]) if judged.breaches else "yes"),
+    )
+    title = f"## {part}: {outcome.commands:,} commands, {outcome.kills} kills"
     return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
 
 

@@ -22,8 +22,7 @@ from deploy.record import StackRecord
 from tests.bench import board, cpu, ground
 from tests.bench.chart import Bars, draw
 from tests.bench.figures import Figure, Section, table
-from tests.bench.orchestra import Orchestra, kill_worker, orchestra
-from tests.bench.orchestration import BACKOFF
+from tests.bench.orchestra import BACKOFF, Orchestra, kill_worker, orchestra
 from tests.bench.twins import mesh, pool
 
 AGENTS = (10, 100, 1_000)
@@ -110,7 +109,7 @@ def _on_the_log(running: Orchestra, rng: random.Random) -> tuple[float, ...]:
         running.wait_until_running()
         time.sleep(SETTLED_S)  # the restart's back-off is at its start again
     joined: list[float] = []
-    _pile(running, lambda: joined.append(running.scale(2)[0]))
+    _pile(running, lambda: joined.append(running.scale(2)))
     running.check(COMMANDS)
     return (*times, *joined)
 

@@ -1,4 +1,4 @@
-"""The books survive kills: a twentieth of `python -m tests.chaos.market`, and its judge tried."""
+"""A tenth of what `make chaos` does to the patterns, and the judge of trade logs tried."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.kafka import KafkaRecord
-from tests.chaos import market
+from tests.bench.orchestra import COMMANDS
+from tests.chaos import market, orchestration
 from tests.conftest import isolate
 
 
@@ -53,6 +54,15 @@ def alone(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("alone")
 def test_the_trade_log_is_the_references_whatever_is_killed() -> None:
-    outcome = market.run(symbols=50, each=400, kills=2, seed=3, report=print)
+    outcome = market.run(20_000, kills=2, seed=3, report=print)
     assert outcome.judged.breaches == []
     assert outcome.restarts == 2
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("alone")
+def test_workers_may_die_and_their_number_change_while_commands_are_at_work() -> None:
+    outcome = orchestration.run(1_000, kills=2, seed=6, report=print)
+    assert outcome.kills.total() == len(outcome.rescales_s) == 2
+    assert outcome.records["commands once"] == 1_000
+    assert outcome.records["answers"] == 1_000 // COMMANDS
