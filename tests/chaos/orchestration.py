@@ -30,11 +30,22 @@ def run(commands: int, kills: int, seed: int, report: Report) -> Outcome:
     """Raises AssertionError where an objective has no answer, two that differ, or a wrong one."""
     begun = time.monotonic()
     with orchestra("play_slowly", *BACKOFF) as running:
+        _refused(running)
         struck, took = _disturbed(running, commands, kills, random.Random(seed), report)
         running.wait(600)
         records = running.check(COMMANDS)
         restarts = running.restarts()
     return Outcome(commands, struck, took, restarts, records, time.monotonic() - begun)
+
+
+def _refused(running: Orchestra) -> None:
+    """More workers than there are task slots are refused before anything is stopped."""
+    try:
+        running.scale(100)
+    except AssertionError as refusal:
+        assert "task slots are wanted" in str(refusal), refusal
+    else:
+        raise AssertionError("100 subtasks were not refused")
 
 
 def _disturbed(
