@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from connectors.kafka import ensure_topics
@@ -90,7 +90,7 @@ class Markets:
         market.last = row.value["price_ticks"]
         market.recent.append((row.timestamp_ms, row.value["lots"]))
 
-    def table(self) -> Table:
+    def shown(self) -> Group:
         """Price, depth, volume and latency."""
         table = Table(box=None)
         for title in ("symbol", "last", "bid × lots", "ask × lots", "trades", "lots", "lots/s"):
@@ -103,8 +103,7 @@ class Markets:
             last = "" if market.last is None else str(market.last)
             table.add_row(symbol, last, _best(market.bids), _best(market.asks),
                           f"{market.trades:,}", f"{market.volume:,}", f"{pace:.0f}")  # fmt: skip
-        table.caption = self.sums()
-        return table
+        return Group(table, self.sums())
 
     def sums(self) -> str:
         """All in a line."""
@@ -161,8 +160,7 @@ def run(console: Console, submission: Submission, agents: int, seconds: float) -
         since = markets.first_trade_s
         return since is not None and time.monotonic() - since > seconds
 
-    ended_well = watch_until(console, watch, submission, markets.table, ended, START_S + seconds)
-    console.print(markets.table())
+    ended_well = watch_until(console, watch, submission, markets.shown, ended, START_S + seconds)
     if not ended_well:
         console.print("Nothing was traded: see `tidemill dead-letters market`.", markup=False)
         raise typer.Exit(1)

@@ -57,7 +57,7 @@ def run(console: Console, submission: Submission) -> None:
         console.print(f"{collection}: {documents} documents in MongoDB", markup=False)
     watch = TopicWatch([*COMMANDS, RESULTS, ANSWERS, REPORTS])
     watch.prepare()
-    watch.look()
+    watch.from_here()
     asked = send_sample(f"{time.time():.0f}"[-5:])
     console.print(f"{OBJECTIVES}: {len(asked)} questions, the last is taken back", markup=False)
     console.print("3. Commands on their way, results coming back", style="bold")

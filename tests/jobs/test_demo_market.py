@@ -38,6 +38,6 @@ def test_prices_volume_and_latency_are_those_of_the_executions() -> None:
     assert (found.trades, found.volume, found.last) == (2, 5, 301)
     assert (markets.to_execution, markets.to_book) == ([410], [10])
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(markets.table())
+    console.print(markets.shown())
     told = console.export_text()
     assert "299 × 40" in told and "1 refused" in told and "p50 410 ms" in told
