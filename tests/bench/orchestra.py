@@ -63,8 +63,13 @@ class Orchestra:
         return json.dumps({"commands": plan(commands, salt)}).encode()
 
     def wait(self, timeout_s: float = 300) -> None:
-        """Return when as many answers are there as objectives were asked."""
-        ground.await_records("answers", len(self.asked), timeout_s)
+        """Return when every objective that was asked has an answer."""
+        deadline = time.monotonic() + timeout_s
+        ground.await_records("answers", len(self.asked), timeout_s)  # repeats are among them
+        while missing := self.asked.keys() - ground.arrivals("answers", {}).keys():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(missing)} objectives have no answer")
+            time.sleep(0.5)
 
     def check(self, commands: int) -> Counter[str]:
         """Prove that each was answered once, whole and right; how many records each topic has."""
