@@ -20,7 +20,7 @@ from udfs.core.commands import DONE, FAILED, REASON_CHARACTERS
 from udfs.core.definition import DefinitionError
 from udfs.core.fold import Emitted, KeyState
 from udfs.core.slot import Entry
-from udfs.core.tool import Tool, ToolError, resolve_tool
+from udfs.core.tool import Tool, ToolError, as_json, resolve_tool
 from udfs.core.types import Type, parse_type
 from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result, StateFunction
 from udfs.orchestrate import check_takes
@@ -126,7 +126,7 @@ class FunctionWorker(KeyedFunction):
     async def run(self, entry: Entry, memory: list[dict[str, Any]]) -> Result:
         try:
             arguments = self._tool.arguments(entry.row.get("input") or "{}")
-            answer = await self._tool.call(arguments, self.timeout_s)
+            answer = await self._tool.returned(arguments, self.timeout_s)
         except ToolError as error:
             return Result(failed(str(error)))
         return Result(done(_json(answer)))
@@ -191,4 +191,4 @@ def _json(value: Any) -> str:
     """What a function returned, as JSON; a text that is a JSON object or array stays as it is."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return as_json(value)

@@ -94,7 +94,14 @@ class Tool:
     async def call(
         self, arguments: Mapping[str, Any], timeout_s: float, row: Mapping[str, Any] | None = None
     ) -> str:
-        """The result as text. Raises `ToolError` for whatever goes wrong in the function.
+        """What `returned` gives, as text for a model."""
+        result = await self.returned(arguments, timeout_s, row)
+        return result if isinstance(result, str) else as_json(result)
+
+    async def returned(
+        self, arguments: Mapping[str, Any], timeout_s: float, row: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The result. Raises `ToolError` for whatever goes wrong in the function.
 
         A blocking function that does not end in time is left to its thread.
         """
@@ -102,20 +109,19 @@ class Tool:
         try:
             async with asyncio.timeout(timeout_s):
                 if inspect.iscoroutinefunction(self.function):
-                    result = await self.function(**arguments)
-                else:
-                    loop = asyncio.get_running_loop()
-                    result = await loop.run_in_executor(
-                        _threads(), lambda: self.function(**arguments)
-                    )
+                    return await self.function(**arguments)
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(_threads(), lambda: self.function(**arguments))
         except TimeoutError:
             raise ToolError(f"{self.name} did not answer within {timeout_s:g} s") from None
         except Exception as error:
             told = str(error)[:500] or "no message"
             raise ToolError(f"{self.name} failed: {type(error).__name__}: {told}") from error
-        if isinstance(result, str):
-            return result
-        return json.dumps(result, ensure_ascii=False, default=str)
+
+
+def as_json(result: Any) -> str:
+    """What a function returned, as JSON."""
+    return json.dumps(result, ensure_ascii=False, default=str)
 
 
 def resolve_tools(
