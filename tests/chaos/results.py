@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tests.bench.orchestra import COMMANDS
 from tests.chaos import market, orchestration
 from tests.chaos.failpoints import Hit
 from tests.chaos.research import Outcome as Briefed
@@ -171,7 +172,8 @@ def _orchestrated(outcome: orchestration.Outcome, when: str) -> list[str]:
         ("records on the topic of commands, repeats and second attempts among them",
          records["commands"]),
         ("records on the topic of results", records["results"]),
-        ("objectives answered, each once, complete and right", records["answers"]),
+        ("objectives with one answer, complete and right", outcome.commands // COMMANDS),
+        ("records on the topic of answers, repeats equal byte for byte", records["answers"]),
         ("kill -9", _counts(dict(outcome.kills))),
         ("restarts that Flink counts since the last rescale", outcome.restarts),
         ("rescaled to two subtasks and back to one",
