@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any
 
+import grpc
 from apache_beam.runners.worker import bundle_processor, statesampler
 from pyflink.fn_execution import state_impl
 
@@ -31,6 +32,15 @@ def prepare() -> None:
     bundle_processor.BundleProcessor.monitoring_infos = _monitoring_infos
     bundle_processor.BundleProcessor.reset = _reset
     state_impl.RemoteKeyedStateBackend.commit = _commit
+    threading.excepthook = _unless_hung_up
+
+
+def _unless_hung_up(ended: Any) -> None:
+    """Beam's threads that read from Flink end with an error when Flink hangs up, as it does when a
+    job stops. Nobody need be told."""
+    hung_up = isinstance(ended.exc_value, grpc.RpcError) and isinstance(ended.exc_value, grpc.Call)
+    if not hung_up or ended.exc_value.code() is not grpc.StatusCode.CANCELLED:
+        threading.__excepthook__(ended)
 
 
 def _start(sampler: statesampler.StateSampler) -> None:
