@@ -30,36 +30,23 @@ SELECT
 FROM orders
 UNION ALL
 SELECT
-  account,
+  party AS account,
   'executed' AS kind,
   JSON_OBJECT(
     KEY 'symbol' VALUE symbol,
     KEY 'sequence' VALUE sequence,
     KEY 'kind' VALUE kind,
-    KEY 'order_id' VALUE order_id,
+    KEY 'order_id' VALUE party_order_id,
     KEY 'price_ticks' VALUE price_ticks,
     KEY 'lots' VALUE lots,
     KEY 'detail' VALUE detail
   ) AS event,
-  headers
+  child_headers(headers, 'party', place) AS headers            -- a trade is an event of two accounts
 FROM executions
-WHERE kind <> 'rested' AND account IS NOT NULL
-UNION ALL
-SELECT
-  maker_account AS account,
-  'executed' AS kind,
-  JSON_OBJECT(
-    KEY 'symbol' VALUE symbol,
-    KEY 'sequence' VALUE sequence,
-    KEY 'kind' VALUE kind,
-    KEY 'order_id' VALUE maker_order_id,
-    KEY 'price_ticks' VALUE price_ticks,
-    KEY 'lots' VALUE lots,
-    KEY 'detail' VALUE detail
-  ) AS event,
-  child_headers(headers, 'maker', 1) AS headers                -- a trade is an event of two accounts
-FROM executions
-WHERE kind = 'traded';
+-- Not a view for each side: what an account is told of a symbol must stay in order.
+CROSS JOIN UNNEST(ARRAY[ROW(account, order_id, 0), ROW(maker_account, maker_order_id, 1)])
+  AS parties(party, party_order_id, place)
+WHERE kind <> 'rested' AND party IS NOT NULL;
 
 CREATE TEMPORARY VIEW cleared AS                               -- decide
 SELECT * FROM accept_orders(input => TABLE account_events PARTITION BY account);

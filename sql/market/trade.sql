@@ -20,34 +20,24 @@ SELECT
 FROM traders
 UNION ALL
 SELECT
-  account,
+  party AS account,
   'executed' AS kind,
   JSON_OBJECT(
     KEY 'kind' VALUE kind,
     KEY 'sequence' VALUE sequence,
-    KEY 'order_id' VALUE order_id,
+    KEY 'order_id' VALUE party_order_id,
     KEY 'price_ticks' VALUE price_ticks,
     KEY 'lots' VALUE lots,
-    KEY 'remaining' VALUE remaining
+    KEY 'remaining' VALUE party_remaining
   ) AS event,
-  headers
+  child_headers(headers, 'party', place) AS headers            -- a trade is an event of two accounts
 FROM executions
-WHERE kind IN ('traded', 'cancelled')
-UNION ALL
-SELECT
-  maker_account AS account,
-  'executed' AS kind,
-  JSON_OBJECT(
-    KEY 'kind' VALUE kind,
-    KEY 'sequence' VALUE sequence,
-    KEY 'order_id' VALUE maker_order_id,
-    KEY 'price_ticks' VALUE price_ticks,
-    KEY 'lots' VALUE lots,
-    KEY 'remaining' VALUE maker_remaining
-  ) AS event,
-  child_headers(headers, 'maker', 1) AS headers                -- a trade is an event of two accounts
-FROM executions
-WHERE kind = 'traded'
+-- Not a view for each side: what an account is told of a symbol must stay in order.
+CROSS JOIN UNNEST(ARRAY[
+    ROW(account, order_id, remaining, 0),
+    ROW(maker_account, maker_order_id, maker_remaining, 1)
+  ]) AS parties(party, party_order_id, party_remaining, place)
+WHERE kind IN ('traded', 'cancelled') AND party IS NOT NULL
 UNION ALL
 SELECT
   account,

@@ -190,6 +190,10 @@ MARKETS = {
 }
 
 
+def _told(breaches: Sequence[str]) -> str:
+    return f"no, {len(breaches)} times: {'; '.join(breaches[-5:])}" if breaches else "yes"
+
+
 def _market(part: str, outcome: market.Outcome, when: str) -> list[str]:
     judged = outcome.judged
     rows = (
@@ -198,7 +202,7 @@ def _market(part: str, outcome: market.Outcome, when: str) -> list[str]:
         ("repeats, byte for byte the first", f"{judged.repeats:,}"),
         ("kill -9 of the TaskManager with the books, or with the clearing", outcome.kills),
         ("restarts that they made", outcome.restarts),
-        (MARKETS[part], "no: " + "; ".join(judged.breaches[:5]) if judged.breaches else "yes"),
+        (MARKETS[part], _told(judged.breaches)),
     )
     title = f"## {part}: {outcome.commands:,} commands, {outcome.kills} kills"
     return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
