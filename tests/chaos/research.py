@@ -110,13 +110,17 @@ class Run:
 
     def ask_again(self, bundle: Bundle, pages: int) -> None:
         """Once its version 1 is there: edit so many pages."""
+        self.await_first(bundle)
+        bundle.edit(pages, self.rng)
+        self.ask(bundle)
+
+    def await_first(self, bundle: Bundle) -> None:
+        """Return when the version 1 of a bundle is there."""
         deadline = time.monotonic() + FIRST_S
         while (bundle.name, 1) not in self.told.look().of(VERSIONS):
             if time.monotonic() > deadline:
                 raise AssertionError(f"no version 1 of {bundle.name} within {FIRST_S:.0f} s")
             time.sleep(0.3)
-        bundle.edit(pages, self.rng)
-        self.ask(bundle)
 
     def unfinished(self) -> list[str]:
         """Bundles without the brief of their last version."""

@@ -1,9 +1,11 @@
 """Defects planted in the research team's way in; whether the harness sees each of them, out.
 
 Two bundles each: asked for; every worker killed when all questions are mined and no checkpoint
-holds that; edited and asked for again. Without a defect nothing may be wrong.
+holds that; edited and asked for again, while the job that stores them stands still until their
+questions are mined. Without a defect nothing may be wrong.
 """
 
+import json
 import os
 import signal
 import tempfile
@@ -11,8 +13,9 @@ import time
 from pathlib import Path
 from random import Random
 
+from connectors.kafka import read_all
 from tests.chaos import kills, research
-from tests.chaos.bundles import site
+from tests.chaos.bundles import Bundle, site
 from tests.chaos.controls import Report, workers_of
 from tests.chaos.kills import Blow
 from tests.chaos.research import Run
@@ -20,6 +23,7 @@ from tests.chaos.variants import RESEARCHING, ROOT, Control, Variant
 from tests.chaos.world import World, world
 
 PAGES, EDITED = 6, 2
+INDEX = "research/index_documents"
 WAIT_S = 60.0
 # Long enough for all questions to be mined between two checkpoints.
 OPTIONS = ["-D", "execution.checkpointing.interval=15 s"]
@@ -55,7 +59,12 @@ def _short_run(going: Run, report: Report) -> dict[str, int]:
     time.sleep(research.LOST_S + 0.5)
     blow = _kill_workers(going.place)
     for bundle in bundles:
+        going.await_first(bundle)
+    _cancel(going.place, INDEX)
+    for bundle in bundles:
         going.ask_again(bundle, EDITED)
+    _questions(bundles)
+    going.place.submit(INDEX, options=OPTIONS)
     going.settle(report)
     return going.outcome([blow]).wrong
 
@@ -64,6 +73,25 @@ def _mined(place: World, calls: int) -> None:
     deadline = time.monotonic() + WAIT_S
     while len(place.answers.read_text().splitlines()) < calls and time.monotonic() < deadline:
         time.sleep(0.2)
+
+
+def _cancel(place: World, name: str) -> None:
+    """It goes on from its last checkpoint when it is submitted again."""
+    job = place.cluster.running(name.replace("/", "."))
+    assert job, f"{name} does not run"
+    place.cluster.cancel(job)
+
+
+def _questions(bundles: list[Bundle]) -> None:
+    """Return when the questions of every page are there, as it reads now."""
+    wanted = {(b.name, one.url, one.content_hash) for b in bundles for one in b.documents()}
+    found: set[tuple[str, str, str]] = set()
+    deadline = time.monotonic() + WAIT_S
+    while not wanted <= found and time.monotonic() < deadline:
+        for record in read_all(os.environ["KAFKA_BOOTSTRAP_SERVERS"], ["mined_questions"]):
+            value = json.loads(record.value or b"{}")
+            found.add(((record.key or b"").decode(), value["url"], value["content_hash"]))
+        time.sleep(0.3)
 
 
 def _checkpointed(place: World) -> None:
