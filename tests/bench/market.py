@@ -27,7 +27,7 @@ from udfs.core.order_book import OrderBook
 
 ALONE = 300_000
 STEADY_FROM = 0.3
-PACED_S, TICK_S = 10.0, 0.002
+PACED_S, TICK_S, LOW_RATE = 10.0, 0.002, 2_000.0
 # Pipeline → topics, and whether a record is a frame.
 FLOWS = {
     "loop": ("orders_loop", "executions_loop", False),
@@ -158,8 +158,10 @@ def _throughput(rates: dict[str, list[float]], cpus: dict[str, dict[str, float]]
 
 
 def _latency(rate: float, rounds: int) -> Section:
-    found = [_paced(rate, 1_000 + number) for number in range(rounds)]
-    centiles = [quantiles(times, n=100) for times in found]
+    centiles = {
+        paced: [quantiles(_paced(paced, first + number), n=100) for number in range(rounds)]
+        for paced, first in ((rate, 1_000), (LOW_RATE, 2_000))
+    }
     cluster = Cluster(os.environ["FLINK_REST_URL"])
     job = cluster.running("market.match_orders")
     assert job
@@ -167,8 +169,11 @@ def _latency(rate: float, rounds: int) -> Section:
     took = [c["end_to_end_duration"] for c in history if c["status"] == "COMPLETED"]
     figures = [
         Figure(f"order to execution at {rate:,.0f} orders/s, p50",
-               median(c[49] for c in centiles), None, "ms"),
-        Figure("… p99", median(c[98] for c in centiles), 20, "ms"),
+               median(c[49] for c in centiles[rate]), None, "ms"),
+        Figure("… p99", median(c[98] for c in centiles[rate]), 20, "ms"),
+        Figure(f"at {LOW_RATE:,.0f} orders/s, p50",
+               median(c[49] for c in centiles[LOW_RATE]), None, "ms"),
+        Figure("… p99", median(c[98] for c in centiles[LOW_RATE]), None, "ms"),
         Figure("checkpoint of the books, the longest of the last", float(max(took)), None, "ms"),
         Figure("checkpoint of the books, the median", float(median(took)), None, "ms"),
     ]  # fmt: skip
