@@ -57,6 +57,9 @@ def submit(
     jobs: Annotated[list[str], typer.Argument(help="Scripts, TEAM/JOB, or TEAM for all of its.")],
     from_savepoint: Annotated[str | None, typer.Option(help="Go on from this savepoint.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what the job knew.")] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Read topics from their first record, too.")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Stop the running one with a savepoint first.")
     ] = False,
@@ -80,6 +83,7 @@ def submit(
             names,
             from_savepoint=from_savepoint,
             fresh=fresh,
+            from_beginning=from_beginning,
             replace=replace,
             wheel=wheel,
             overrides=_pairs(options),

@@ -160,8 +160,8 @@ def run(console: Console, submission: Submission, agents: int, seconds: float) -
         since = markets.first_trade_s
         return since is not None and time.monotonic() - since > seconds
 
-    ended_well = watch_until(console, watch, submission, markets.shown, ended, START_S + seconds)
-    if not ended_well:
+    watch_until(console, watch, submission, markets.shown, ended, START_S + seconds)
+    if markets.first_trade_s is None:
         console.print("Nothing was traded: see `tidemill dead-letters market`.", markup=False)
         raise typer.Exit(1)
     console.print(

@@ -55,7 +55,7 @@ def run(console: Console, submission: Submission) -> None:
     submission.start(stack.environment())
     for collection, documents in seed():
         console.print(f"{collection}: {documents} documents in MongoDB", markup=False)
-    watch = TopicWatch([*COMMANDS, RESULTS, ANSWERS, REPORTS])
+    watch = TopicWatch([OBJECTIVES, *COMMANDS, RESULTS, ANSWERS, REPORTS])
     watch.prepare()
     watch.from_here()
     asked = send_sample(f"{time.time():.0f}"[-5:])

@@ -45,11 +45,15 @@ def _bootstrap_servers() -> str:
 
 
 def _assembled(
-    script: Script, where: Mapping[str, str], cluster: Cluster | None, **how: bool
+    script: Script,
+    where: Mapping[str, str],
+    cluster: Cluster | None,
+    startup: str = "group-offsets",
+    **how: bool,
 ) -> Job:
     remote = (cluster.host, cluster.port) if cluster else None
     stream, table = environments(where, remote=remote, **how)
-    topics = KafkaTopics(script.job_name)
+    topics = KafkaTopics(script.job_name, startup=startup)
     return assemble(script, sql_dir(), stream, table, topics, _bootstrap_servers()).plan()
 
 
@@ -80,6 +84,7 @@ def submit(
     *,
     from_savepoint: str | None = None,
     fresh: bool = False,
+    from_beginning: bool = False,
     replace: bool = False,
     wheel: Path | None = None,
     overrides: Mapping[str, str] | None = None,
@@ -88,7 +93,8 @@ def submit(
     """Submit scripts to the cluster, one job each, from one client; returns job ids by name.
 
     A job goes on where it was: at `from_savepoint`, else its own last savepoint or checkpoint,
-    else (`fresh`, or none there) the offsets that its consumer group has committed.
+    else (`fresh`, or none there) the offsets that its consumer group has committed; or it knows
+    nothing and reads its topics `from_beginning`.
     """
     target, local = cluster()
     deployments = Deployments(settings().home, target.rest_url)
@@ -101,14 +107,18 @@ def submit(
         target.wait_for_room([s.job_name for s in scripts], int(where["parallelism.default"]))
     submitted: dict[str, str] = {}
     asked: set[str | None] = set()
+    startup = "earliest-offset" if from_beginning else "group-offsets"
     for script in scripts:
-        job = _assembled(script, where, target, local=local)  # before what runs is stopped for it
+        job = _assembled(
+            script, where, target, startup, local=local
+        )  # before what runs is stopped for it
         if job.models - asked:  # each once: a server that is away takes ten seconds to be missed
             _check_models(job, report)
             asked |= job.models
         if replace and target.running(script.job_name):
             stop(script.name, report=report)
-        resume = from_savepoint or (None if fresh else deployments.resume_path(script.job_name))
+        knows = not (fresh or from_beginning)
+        resume = from_savepoint or (deployments.resume_path(script.job_name) if knows else None)
         prepare_topics(job)
         try:
             job_id = str(job.execute(resume).get_job_id())

@@ -63,10 +63,11 @@ def _nullable(declared: Type) -> Type:
 
 
 class KafkaTopics:
-    """Topics on a broker. `group` is `<team>.<job>`: a job submitted again goes on where it was."""
+    """Topics on a broker. `group` is `<team>.<job>`: a job submitted again goes on where it was, or
+    where `startup` says, a `scan.startup.mode`."""
 
-    def __init__(self, group: str, *, endless: bool = True) -> None:
-        self.group, self.endless = group, endless
+    def __init__(self, group: str, *, endless: bool = True, startup: str = "group-offsets") -> None:
+        self.group, self.endless, self.startup = group, endless, startup
 
     def source(self, facts: TableFacts) -> str:
         own = {
@@ -82,7 +83,7 @@ class KafkaTopics:
             # A batch may unpack to a thousand times its size; this many records are in memory.
             "properties.max.poll.records": str(MAX_POLL_RECORDS),
             "properties.source.reader.element.queue.capacity": "1",
-            "scan.startup.mode": "group-offsets",
+            "scan.startup.mode": self.startup,
             **own,
             "key.format": "raw",
             "key.fields": "record_key",

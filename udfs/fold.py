@@ -24,7 +24,9 @@ from udfs.keyed_function import Columns, StateFunction
 from udfs.side_outputs import dead_letter, dead_letters_tag
 
 END_OF_TIME_MS = 2**63 - 2
-PATIENCE_S = 5.0  # after a start, before time makes anything happen
+# After a start, before time makes anything happen: until nothing has come for QUIET_S, from the
+# first on, to the second at most.
+PATIENCE_S, PATIENCE_MOST_S, QUIET_S = 5.0, 60.0, 1.0
 
 
 class Folding(KeyedCoProcessFunction):
@@ -45,7 +47,8 @@ class Folding(KeyedCoProcessFunction):
             MapStateDescriptor("slot", Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
         )
         self._folds: dict[Any, Fold] = {}
-        self._patient_until_s = time.monotonic() + PATIENCE_S
+        self._started_s = self._heard_s = time.monotonic()
+        self._patient = True
         self._tag = dead_letters_tag()
         self._from_flink = from_flink(row_type(self.columns))
         self._result = row_type(self.function.view_columns(self.columns))
@@ -57,6 +60,8 @@ class Folding(KeyedCoProcessFunction):
         self._counters = {name: group.counter(name) for name in names}
 
     def process_element1(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterator[Any]:
+        if self._patient:
+            self._heard_s = time.monotonic()
         fold = self._fold(ctx)
         key, given = value[0], self._from_flink(list(value)[1:])
         headers = given[self._headers_at] or {}
@@ -82,8 +87,12 @@ class Folding(KeyedCoProcessFunction):
     def process_element2(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterator[Any]:
         """A heartbeat: see whose moment has come. What came while the job was down is heard first,
         or everything that was awaited then would be taken for late."""
-        if time.monotonic() < self._patient_until_s:
-            return
+        if self._patient:
+            since_s, now_s = self._started_s, time.monotonic()
+            heard_it = now_s > since_s + PATIENCE_S and now_s > self._heard_s + QUIET_S
+            self._patient = not heard_it and now_s < since_s + PATIENCE_MOST_S
+            if self._patient:
+                return
         yield from self._rows(self._fold(ctx).wake(_now_ms()))
 
     def on_timer(self, timestamp: int, ctx: KeyedCoProcessFunction.OnTimerContext) -> Iterator[Any]:

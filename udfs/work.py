@@ -11,16 +11,17 @@ calls the operator: for functions that compute, and do not wait. A row whose col
 `cancelled` takes back the commands of its `command_id` that still wait behind others of their key.
 """
 
+import inspect
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from udfs.agent import RunAgent
-from udfs.core.commands import DONE, FAILED, REASON_CHARACTERS
+from udfs.core.commands import DONE, FAILED, REASON_CHARACTERS, RESULT_BYTES, too_large
 from udfs.core.definition import DefinitionError
 from udfs.core.fold import Emitted, KeyState
 from udfs.core.slot import Entry
-from udfs.core.tool import Tool, ToolError, as_json, resolve_tool
+from udfs.core.tool import THREADS, Tool, ToolError, as_json, resolve_tool
 from udfs.core.types import Type, parse_type
 from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result, StateFunction
 from udfs.orchestrate import check_takes
@@ -62,9 +63,12 @@ def plan(
         raise BadCall("function", "; ".join(error.problems)) from None
     if tool.bound:
         raise BadCall("function", f"{function} takes {tool.bound[0]} from an agent's row")
+    waits = inspect.iscoroutinefunction(tool.function)
+    if arguments.get("inline") and waits:
+        raise BadCall("inline", f"{function} waits for something", "a function that only computes")
     if arguments.get("inline"):
         return InlineWorker(function, columns)
-    return FunctionWorker(function, float(timeout_s))
+    return FunctionWorker(function, float(timeout_s), CONCURRENCY if waits else THREADS)
 
 
 def result_columns() -> list[tuple[str, Type]]:
@@ -72,6 +76,8 @@ def result_columns() -> list[tuple[str, Type]]:
 
 
 def done(result: str) -> dict[str, Any]:
+    if too_large(result):
+        return failed(f"oversize: the result has more than {RESULT_BYTES:,} bytes")
     return {"status": DONE, "result": _writable(result), "reason": None}
 
 
@@ -112,10 +118,9 @@ class FunctionWorker(KeyedFunction):
     """A function, called in a process of its own. One that waits holds up its own key only."""
 
     stage: ClassVar[str] = "worker"
-    concurrency = CONCURRENCY
 
-    def __init__(self, path: str, timeout_s: float) -> None:
-        self.path, self.timeout_s = path, timeout_s
+    def __init__(self, path: str, timeout_s: float, concurrency: int) -> None:
+        self.path, self.timeout_s, self.concurrency = path, timeout_s, concurrency
 
     def output_columns(self) -> list[tuple[str, Type]]:
         return result_columns()

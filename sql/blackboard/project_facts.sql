@@ -1,7 +1,7 @@
 -- The projection: what holds, where sources contradict each other?
 -- Reads: board. Writes: board_facts. One row per entry: its fact, as it now stands.
 -- The rule is the column `weight`: of the sources of one fact the heaviest prevails. Edit it, and
--- `tidemill submit --replace --fresh` makes the projection anew.
+-- `tidemill submit --replace --from-beginning` makes the projection anew.
 
 CREATE TEMPORARY VIEW weighed_entries AS                       -- perceive
 SELECT

@@ -10,7 +10,7 @@ SELECT
   `value` AS line,
   headers
 FROM board
-WHERE predicate LIKE 'log %' AND `value` IS NOT NULL;
+WHERE predicate LIKE 'log %' AND `value` IS NOT NULL AND source LIKE 'blackboard.%';
 
 CREATE TEMPORARY VIEW read_lines AS                            -- decide
 SELECT * FROM run_agent(input => TABLE log_lines PARTITION BY entry_id, agent => 'read_logs');

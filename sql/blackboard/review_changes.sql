@@ -10,7 +10,7 @@ SELECT
   `value` AS change,
   headers
 FROM board
-WHERE predicate LIKE 'change %' AND `value` IS NOT NULL;
+WHERE predicate LIKE 'change %' AND `value` IS NOT NULL AND source LIKE 'blackboard.%';
 
 CREATE TEMPORARY VIEW reviewed_changes AS                      -- decide
 SELECT * FROM run_agent(input => TABLE changes PARTITION BY entry_id, agent => 'review_changes');

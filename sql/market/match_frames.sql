@@ -1,6 +1,6 @@
 -- The same books for many commands a record: a frame in, a frame of what it made happen out.
--- Reads: order_frames. Writes: execution_frames. One row per frame, more where one makes over a
--- thousand executions happen.
+-- Reads: order_frames. Writes: execution_frames. One row per frame, more where one makes over
+-- five hundred executions happen.
 
 CREATE TEMPORARY VIEW frames AS                                -- perceive
 SELECT symbol, orders, headers

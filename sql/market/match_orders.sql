@@ -1,22 +1,10 @@
 -- The books: price-time priority, one book a symbol.
--- Reads: orders_accepted, market_hours. Writes: executions, book_snapshots.
+-- Reads: orders_accepted. Writes: executions, book_snapshots.
 -- One execution per thing that happens; a snapshot of a book per 100 commands.
 
 CREATE TEMPORARY VIEW commands AS                              -- perceive
 SELECT symbol, command, order_id, account, side, price_ticks, lots, time_in_force, headers
-FROM orders_accepted
-UNION ALL
-SELECT
-  symbol,
-  command,
-  CAST(NULL AS STRING) AS order_id,
-  CAST(NULL AS STRING) AS account,
-  CAST(NULL AS STRING) AS side,
-  CAST(NULL AS BIGINT) AS price_ticks,
-  CAST(NULL AS BIGINT) AS lots,
-  CAST(NULL AS STRING) AS time_in_force,
-  headers
-FROM market_hours;
+FROM orders_accepted;
 
 CREATE TEMPORARY VIEW reports AS                               -- decide
 SELECT * FROM match_orders(input => TABLE commands PARTITION BY symbol, snapshots => 100);

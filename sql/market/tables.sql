@@ -16,7 +16,8 @@ CREATE TABLE kafka_topic (
   'value.fields-include' = 'EXCEPT_KEY'
 );
 
--- Cash, or lots of a symbol, that an account gets from outside.
+-- Cash, or lots of a symbol, that an account gets from outside. Two that are byte-equal and have no
+-- ce_id are one.
 CREATE TABLE deposits (
   account STRING,
   cash BIGINT,
@@ -44,7 +45,9 @@ WITH ('topic' = 'orders', 'key.fields' = 'account')
 LIKE kafka_topic;
 
 -- Orders that can be paid, each once: written in one transaction with the state that reserved what
--- they may cost. This is the log that the books are made of.
+-- they may cost. This is the log that the books are made of, and the only one: a second one beside it
+-- could be read in another order after a failure. Who runs the market ends a symbol's trading day by a
+-- record here, too: command is end_day, and DAY orders are cancelled.
 CREATE TABLE orders_accepted (
   symbol STRING,
   command STRING NOT NULL,
@@ -58,13 +61,13 @@ CREATE TABLE orders_accepted (
 ) WITH (
   'topic' = 'orders_accepted',
   'sink.delivery-guarantee' = 'exactly-once',
-  'sink.transactional-id-prefix' = 'market.accept_orders',
+  'sink.transactional-id-prefix' = 'market.accept_orders.accepted',
   'sink.transaction-naming-strategy' = 'pooling',
   'properties.transaction.timeout.ms' = '900000'
 )
 LIKE kafka_topic;
 
--- Orders that did not come to the book, and why.
+-- Orders that did not come to the book, and why. In the same transaction, like balances.
 CREATE TABLE orders_refused (
   account STRING,
   symbol STRING,
@@ -72,7 +75,14 @@ CREATE TABLE orders_refused (
   command STRING,
   reason STRING NOT NULL,
   headers MAP<STRING, BYTES> METADATA
-) WITH ('topic' = 'orders_refused', 'key.fields' = 'account')
+) WITH (
+  'topic' = 'orders_refused',
+  'key.fields' = 'account',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'market.accept_orders.refused',
+  'sink.transaction-naming-strategy' = 'pooling',
+  'properties.transaction.timeout.ms' = '900000'
+)
 LIKE kafka_topic;
 
 -- What an account has, after each deposit and each trade; reserved is what open orders may cost.
@@ -84,16 +94,14 @@ CREATE TABLE balances (
   position_lots BIGINT NOT NULL,
   reserved_lots BIGINT NOT NULL,
   headers MAP<STRING, BYTES> METADATA
-) WITH ('topic' = 'balances', 'key.fields' = 'account')
-LIKE kafka_topic;
-
--- The end of a symbol's trading day: DAY orders are cancelled.
-CREATE TABLE market_hours (
-  symbol STRING,
-  command STRING NOT NULL,
-  headers MAP<STRING, BYTES> METADATA
-) COMMENT 'external: who runs the market: command is end_day'
-WITH ('topic' = 'market_hours')
+) WITH (
+  'topic' = 'balances',
+  'key.fields' = 'account',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'market.accept_orders.balances',
+  'sink.transaction-naming-strategy' = 'pooling',
+  'properties.transaction.timeout.ms' = '900000'
+)
 LIKE kafka_topic;
 
 -- What happened in a book. sequence counts a symbol's executions without a gap: one that comes again

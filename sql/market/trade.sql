@@ -42,7 +42,11 @@ UNION ALL
 SELECT
   account,
   'refused' AS kind,
-  JSON_OBJECT(KEY 'order_id' VALUE order_id, KEY 'reason' VALUE reason) AS event,
+  JSON_OBJECT(
+    KEY 'order_id' VALUE order_id,
+    KEY 'command' VALUE command,
+    KEY 'reason' VALUE reason
+  ) AS event,
   headers
 FROM orders_refused
 UNION ALL

@@ -12,7 +12,7 @@ from tests.bench.market_load import Rows
 from udfs.core.order_book import OrderBook, Report, apply
 from udfs.market import COMMAND
 
-ACCOUNTS, CASH, LOTS = 100, 10**7, 2_000
+ACCOUNTS, CASH, LOTS = 100, 10**6, 150  # so that some run short
 QUIET_S, PATIENCE_S = 6.0, 180.0
 ALL = ("orders_accepted", "orders_refused", "executions", "balances")
 Given = list[tuple[bytes, bytes]]

@@ -100,6 +100,11 @@ def test_an_inline_worker_hands_on_the_columns_and_headers_of_its_command() -> N
     assert headers["hops"] == b"2"
 
 
+def test_a_function_that_waits_is_not_called_inline() -> None:
+    with pytest.raises(BadCall, match="waits for something"):
+        planned(function=f"{HERE}.wait", inline=True)
+
+
 def test_a_function_that_takes_too_long_has_failed() -> None:
     function = planned(function=f"{HERE}.wait", timeout_s=0.05)
     assert isinstance(function, KeyedFunction)

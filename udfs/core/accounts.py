@@ -31,18 +31,19 @@ class Open:
 
     @property
     def cash(self) -> int:
-        """What it may cost, the replacement too."""
+        """What it may cost. A replacement comes on top: until the book has it, all of the order may
+        trade, and then all that was wanted instead."""
         if self.side != BUY:
             return 0
-        now = (self.price_ticks or 0) * self.lots
-        return max(now, self.wanted[0] * self.wanted[1]) if self.wanted else now
+        wanted_price, wanted_lots = self.wanted or (0, 0)
+        return (self.price_ticks or 0) * self.lots + wanted_price * wanted_lots
 
     @property
     def goods(self) -> int:
-        """What it may deliver."""
+        """What it may deliver, the replacement too."""
         if self.side == BUY:
             return 0
-        return max(self.lots, self.wanted[1]) if self.wanted else self.lots
+        return self.lots + (self.wanted[1] if self.wanted else 0)
 
 
 @dataclass
@@ -139,7 +140,7 @@ class Account:
         }
         order["time_in_force"] = event.get("time_in_force") or "GTC"
         if command == "order":
-            if order_id in self.known:
+            if order_id in self.known or order_id in self.orders:
                 return []
             reason = self._new(order)
         elif command in ("cancel", "replace"):
@@ -162,7 +163,8 @@ class Account:
         if len(self.orders) >= MAX_OPEN:
             return "too_many_open_orders"
         if price is None and order["side"] == BUY:
-            price = order["price_ticks"] = (self.cash - self.reserved_cash) // lots
+            free = min(self.cash - self.reserved_cash, MAX_64)
+            price = order["price_ticks"] = free // lots
             order["time_in_force"] = "FOK" if force == "FOK" else "IOC"
             if not price:
                 return "insufficient_cash"
@@ -186,7 +188,7 @@ class Account:
         """Let an order stand for what it was before; or why that cannot be paid."""
         before = self.orders.get(order_id)
         symbol = (order or before or Open("", "", 0, 0)).symbol
-        holding = self._holding(symbol)
+        holding = self.holdings.get(symbol) or Holding()
         cash = self.reserved_cash + (order.cash if order else 0) - (before.cash if before else 0)
         goods = holding.reserved + (order.goods if order else 0) - (before.goods if before else 0)
         if cash > self.cash and cash > self.reserved_cash:
@@ -194,6 +196,7 @@ class Account:
         if goods > holding.lots and goods > holding.reserved:
             return "insufficient_lots"
         self.reserved_cash, holding.reserved = cash, goods
+        self.holdings[symbol] = holding
         self._changed |= {f"o/{order_id}", f"h/{symbol}"}
         if order:
             self.orders[order_id] = order
@@ -214,7 +217,12 @@ class Account:
 
     def _settle(self, event: Json) -> list[Json]:
         """What the book said of an order of this account; `side` is the account's own."""
-        symbol, kind, order_id = event["symbol"], event["kind"], event["order_id"]
+        symbol, kind, order_id = event.get("symbol"), event.get("kind"), str(event.get("order_id"))
+        numbers = [event.get("sequence")]
+        if kind in ("traded", "replaced"):
+            numbers += [event.get("price_ticks"), event.get("lots")]
+        if not symbol or not all(isinstance(number, int) for number in numbers):
+            raise BadEvent("invalid_event", "no book of ours writes such an execution")
         holding = self._holding(symbol)
         if event["sequence"] <= holding.sequence:
             return []
@@ -229,10 +237,11 @@ class Account:
             self._reserve(order_id, Open(symbol, order.side, price, lots))
         elif kind == "cancelled":
             self._reserve(order_id, None)
-        elif kind == "refused" and order.wanted:
-            self._reserve(order_id, Open(symbol, order.side, order.price_ticks, order.lots))
-        elif kind == "refused" and event["detail"] not in ("unknown_order", "not_owner"):
-            self._reserve(order_id, None)
+        elif kind == "refused":
+            # The book does not have it, and said nothing that ended it: it never took it.
+            unknown = event.get("detail") == "unknown_order" or not order.wanted
+            before = Open(symbol, order.side, order.price_ticks, order.lots)
+            self._reserve(order_id, None if unknown else before)
         return []
 
     def _trade(self, order_id: str, order: Open, event: Json) -> list[Json]:

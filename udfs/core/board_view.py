@@ -76,8 +76,9 @@ class BoardView:
         if before is not None:
             if before.version >= entry.version:
                 return False
-            replaced = (*before.replaced, before.entry_id)[-REPLACED_KEPT:]
-            entry = replace(entry, replaced=replaced)
+            replaced = (*before.replaced, before.entry_id)
+            self._replaced.difference_update(replaced[:-REPLACED_KEPT])
+            entry = replace(entry, replaced=replaced[-REPLACED_KEPT:])
         self._put(entry)
         self._touched.add((entry.fact, entry.source))
         return True

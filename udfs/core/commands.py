@@ -31,6 +31,7 @@ STATES = {DONE: DONE, "complete": DONE, "partial": DONE, FAILED: FAILED, "cancel
 HOPS, BUDGET = "hops", "budget"
 PLAN_STEP = re.compile(r"plan-[0-9]+")
 _STEP = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+STEP_IS = "up to 80 letters, digits and _ . : -, not plan-N"
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
 
@@ -230,9 +231,8 @@ def _command(one: Any, place: int, wanted: Any) -> Command:
     if not isinstance(one, dict) or not isinstance(one.get("kind"), str) or not one["kind"]:
         raise BadPlan("bad_command", f"command {place} of the plan names no kind of worker")
     step = str(one.get("step") or place)
-    if not _STEP.fullmatch(step) or PLAN_STEP.fullmatch(step):
-        what = f"step {step[:100]!r} is no name: up to 80 letters, digits and _ . : -, not plan-N"
-        raise BadPlan("bad_step", what)
+    if not is_step(step):
+        raise BadPlan("bad_step", f"step {step[:100]!r} is no name: {STEP_IS}")
     worker, replaces = one.get("worker"), one.get("replaces")
     return Command(
         step=step,
@@ -241,6 +241,11 @@ def _command(one: Any, place: int, wanted: Any) -> Command:
         worker=worker if isinstance(worker, str) else None,
         replaces=replaces if isinstance(replaces, str) else None,
     )
+
+
+def is_step(name: str) -> bool:
+    """Whether a command's id can end so."""
+    return _STEP.fullmatch(name) is not None and PLAN_STEP.fullmatch(name) is None
 
 
 def for_members(members: Mapping[str, Json], wanted: Any, most: int) -> list[Command]:

@@ -15,12 +15,14 @@ from udfs.core.commands import (
     MISSING_MOST,
     PLAN_STEP,
     REASON_CHARACTERS,
+    RESULT_BYTES,
     Command,
     Json,
     as_text,
     parsed,
 )
 from udfs.core.fold import Emitted
+from udfs.core.slot import compact
 
 _PIECE = (
     "input",
@@ -31,6 +33,7 @@ _PIECE = (
     "budget",
     "given",
     "rounds",
+    "run",
     "digest",
     "deadline_s",
 )
@@ -43,7 +46,8 @@ class Objective:
     id: str
     input: Any = None
     reply_to: str | None = None
-    attempt: int = 1
+    attempt: int = 1  # the last that was heard of
+    run: int = 1  # the attempt that is at work: numbers its commands' attempts on
     state: str = "expected"
     headers: dict[str, bytes] = field(default_factory=dict)
     hops: int = 0
@@ -181,7 +185,9 @@ def command_row(
 
 
 def answer_row(orchestrator: str, objective: Objective, reason: str | None) -> Emitted:
-    """The one answer. Results beyond what a record holds are told as missing."""
+    """The one answer. Results beyond what a record holds, or a result where the answer is one, are
+    told as missing."""
+    most = RESULT_BYTES if objective.reply_to else ANSWER_BYTES
     missing = objective.missing()
     parts: list[str] = []
     size = 0
@@ -189,8 +195,8 @@ def answer_row(orchestrator: str, objective: Objective, reason: str | None) -> E
         if command.result is None:
             continue
         part = f"{json.dumps(command.step)}:{command.result}"
-        size += len(part.encode("utf-8", "replace")) + 1
-        if size > ANSWER_BYTES:
+        size += len(compact(part).encode("utf-8", "replace"))  # as a string in a record
+        if size > most:
             missing.append({"step": command.step, "reason": "oversize: the answer is full"})
         else:
             parts.append(part)

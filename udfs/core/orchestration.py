@@ -25,12 +25,14 @@ from udfs.core.commands import (
     REASON_CHARACTERS,
     RESULT_BYTES,
     STATES,
+    STEP_IS,
     BadPlan,
     Command,
     Json,
     Limits,
     command_place,
     for_members,
+    is_step,
     number,
     objective_id,
     parsed,
@@ -45,7 +47,7 @@ from udfs.core.objective import Objective, answer_row, command_piece, command_ro
 
 KINDS = "objective, result, cancelled, joined, left"
 # What no second attempt mends.
-FINAL = ("member_left", "no_members", "hops", "fan_out", "cancelled")
+FINAL = ("member_left", "no_members", "hops", "fan_out", "cancelled", "oversize")
 
 
 class Orchestrator:
@@ -139,11 +141,11 @@ class Orchestrator:
                 return []
             known.attempt = attempt
             self._store(known)
-            if known.state != FAILED:
-                return []  # it is being worked on, or its answer is on its way
+            if known.open:
+                return []
         budget = number(headers, BUDGET, self.limits.commands)
         objective = Objective.new(name, event, headers, hops, budget)
-        objective.attempt = attempt
+        objective.attempt = objective.run = attempt
         if known is not None:
             objective.early, known.early = known.early, {}
         given_s = positive(event.get("deadline_s"), 2 * self.limits.deadline_s)
@@ -202,6 +204,7 @@ class Orchestrator:
         emitted = []
         for command in commands:
             command.budget = max(0, share)
+            command.attempt = (objective.run - 1) * self.limits.attempts + 1
             objective.add(command)
             emitted.append(self._send(objective, command, now_ms))
         self._store(objective)
@@ -223,17 +226,15 @@ class Orchestrator:
         return command_row("command", self.key, objective, command, timeout_s)
 
     def _timeout_s(self, objective: Objective) -> int:
-        """Of each attempt: what the objective's own deadline leaves."""
-        return min(self.limits.timeout_s, _shorter(objective.deadline_s))
+        """Of each attempt: such that all of them end before the objective's own deadline."""
+        return min(self.limits.timeout_s, _shorter(objective.deadline_s, self.limits.attempts))
 
     def _result(self, event: Json, now_ms: int) -> list[Emitted]:
         name, step = command_place(event)
-        status = STATES.get(event.get("status") or "")
+        said = event.get("status")
+        status = STATES.get(said) if isinstance(said, str) else None
         if status is None:
-            expected = ", ".join(STATES)
-            raise BadEvent(
-                "unknown_status", f"status is {event.get('status')!r}; one of {expected}"
-            )
+            raise BadEvent("unknown_status", f"status is {said!r}; one of {', '.join(STATES)}")
         objective = self.objectives.get(name)
         command = objective.commands.get(step) if objective is not None else None
         if objective is None or (command is None and objective.state in ("open", "expected")):
@@ -302,7 +303,7 @@ class Orchestrator:
         """Give it again, plan anew, or let it be missing."""
         command.reason = reason
         final = reason.startswith(FINAL) and not PLAN_STEP.fullmatch(command.step)
-        if command.attempt < self.limits.attempts and not final:
+        if command.attempt < objective.run * self.limits.attempts and not final:
             command.attempt += 1
             return [self._send(objective, command, now_ms)]
         objective.settle(command, FAILED)
@@ -349,12 +350,15 @@ class Orchestrator:
 
     def _membership(self, kind: str, event: Json, now_ms: int) -> list[Emitted]:
         name = event.get("member")
-        if not isinstance(name, str) or not name:
-            raise BadEvent("no_member", "the event names no member")
+        if not isinstance(name, str) or not is_step(name):
+            raise BadEvent("no_member", f"member is {name!r}; a member's name is {STEP_IS}")
         if kind == "joined":
             worker_kind = event.get("kind")
             if not isinstance(worker_kind, str) or not worker_kind:
                 raise BadEvent("no_kind", f"{name} joined without a kind of worker")
+            if self.limits.kinds and worker_kind not in self.limits.kinds:
+                what = f"{name} joined as {worker_kind!r}; there are {', '.join(self.limits.kinds)}"
+                raise BadEvent("unknown_kind", what)
             self.members[name] = {"kind": worker_kind, "about": event.get("about")}
             self._changed[f"m/{name}"] = self.members[name]
             return []
@@ -380,6 +384,6 @@ class Orchestrator:
         self._changed[f"o/{objective.id}"] = None
 
 
-def _shorter(seconds: int) -> int:
-    """A time that leaves a tenth for the way up."""
-    return max(1, seconds * 9 // 10)
+def _shorter(seconds: int, times: int = 1) -> int:
+    """A time that, so many times, leaves a tenth for the way up."""
+    return max(1, seconds * 9 // (10 * times))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 MAX_64 = 2**63 - 1
 REMEMBERED = 20_000  # order ids of a generation; the last two generations are known
+NAME_CHARACTERS = 200  # of an order id or an account: a report names two of each
 BUY, SELL = "buy", "sell"
 TIMES_IN_FORCE = ("GTC", "DAY", "IOC", "FOK")
 
@@ -56,9 +57,9 @@ class OrderBook:
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self.sequence = 0
         self.reports: list[tuple[Any, ...]] = []
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[tuple[str, str], Order] = {}
         self._bids, self._asks = _Side(), _Side()
-        self._known: list[set[str]] = [set(), set()]
+        self._known: list[set[tuple[str, str]]] = [set(), set()]
         self._remembered = remembered
 
     def order(
@@ -70,28 +71,30 @@ class OrderBook:
         lots: int,
         time_in_force: str = "GTC",
     ) -> None:
-        """A new order; without a price it is a market order. A known order id changes nothing."""
+        """A new order; without a price it is a market order. An id that is known of its account
+        changes nothing."""
         refusal = refusal_of(order_id, account, side, price_ticks, lots, time_in_force)
         if refusal:
             self._say("refused", order_id, account, side, price_ticks, lots, 0, refusal)
             return
+        place = account, order_id
         recent, older = self._known
-        if order_id in recent or order_id in older or order_id in self._orders:
+        if place in recent or place in older or place in self._orders:
             return
         if len(recent) >= self._remembered:
             self._known = [set(), recent]
             recent = self._known[0]
-        recent.add(order_id)
+        recent.add(place)
         self._match(order_id, account, side, price_ticks, lots, time_in_force)
 
     def cancel(self, order_id: str, account: str, reason: str = "requested") -> None:
         """Take what is left of an order out of the book."""
-        order = self._orders.get(order_id)
-        if order is None or order[1] != account:
-            self._not_yours(order, order_id, account)
+        order = self._orders.get((account, order_id))
+        if order is None:
+            self.refuse(order_id, account, "unknown_order")
             return
         _, _, side, price, lots, _ = order
-        del self._orders[order_id]
+        del self._orders[account, order_id]
         order[4] = 0
         (self._bids if side == "buy" else self._asks).note_cancelled()
         self.sequence = sequence = self.sequence + 1
@@ -102,9 +105,9 @@ class OrderBook:
 
     def replace(self, order_id: str, account: str, price_ticks: int, lots: int) -> None:
         """Want `lots` at this price from now on. Fewer at the same price keep their place."""
-        order = self._orders.get(order_id)
-        if order is None or order[1] != account:
-            self._not_yours(order, order_id, account)
+        order = self._orders.get((account, order_id))
+        if order is None:
+            self.refuse(order_id, account, "unknown_order")
             return
         _, _, side, price, old_lots, force = order
         refusal = "bad_price" if price_ticks is None else None
@@ -116,7 +119,7 @@ class OrderBook:
         if price_ticks == price and lots <= old_lots:
             order[4] = lots
         else:
-            del self._orders[order_id]
+            del self._orders[account, order_id]
             order[4] = 0
             (self._bids if side == "buy" else self._asks).note_cancelled()
             self._match(order_id, account, side, price_ticks, lots, force)
@@ -153,7 +156,7 @@ class OrderBook:
         if price is None or force == "IOC":
             self._say("cancelled", order_id, account, side, price, lots, 0, "unfilled")
             return
-        self._orders[order_id] = order = [order_id, account, side, price, lots, force]
+        self._orders[account, order_id] = order = [order_id, account, side, price, lots, force]
         level = own.levels.get(-limit)
         if level is None:
             own.levels[-limit] = deque((order,))
@@ -199,7 +202,7 @@ class OrderBook:
                 lots -= maker_lots
                 level.popleft()
                 opposite.size -= 1
-                del orders[maker_id]
+                del orders[maker_account, maker_id]
                 say(
                     (sequence, "traded", order_id, account, side, price, maker_lots, lots, None,
                      maker_id, maker_account, 0)
@@ -210,10 +213,6 @@ class OrderBook:
                 del levels[heappop(heap)]
         self.sequence = sequence
         return lots, own_first
-
-    def _not_yours(self, order: Order | None, order_id: str, account: str) -> None:
-        reason = "not_owner" if order else "unknown_order"
-        self._say("refused", order_id, account, None, None, None, 0, reason)
 
     def _say(self, *fields: Any) -> None:
         self.sequence += 1
@@ -318,9 +317,9 @@ def refusal_of(
         return "bad_side"
     if force not in TIMES_IN_FORCE:
         return "bad_time_in_force"
-    if not order_id:
+    if not order_id or len(order_id) > NAME_CHARACTERS:
         return "bad_order_id"
-    return None if account else "bad_account"
+    return None if account and len(account) <= NAME_CHARACTERS else "bad_account"
 
 
 def apply(book: OrderBook, row: Mapping[str, Any]) -> None:

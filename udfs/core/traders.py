@@ -16,7 +16,9 @@ from udfs.core.fold import BadEvent
 Json = dict[str, Any]
 
 RESULT_AFTER = 10  # orders
+SILENT_MOST = 10  # moments without a word of an order, before it is asked for
 MOST_MARGIN = 90
+MOST, MOST_INTERVAL_MS = 2**31, 2**53
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Trader:
     said: int = 0  # rows, ever
     open_lots: int = 0  # of the last order, what is still wanted
     price_ticks: int = 0
+    silent: int = 0  # moments since anything was heard or said of it
     due_ms: int | None = None
     placed: int = 0  # since the last result, as the three that follow
     filled: int = 0
@@ -63,8 +66,9 @@ class Trader:
         if kind == "executed":
             self._executed(event)
         elif kind == "refused":
-            if event.get("order_id") == self.order_id:
-                self.open_lots = 0
+            gone = event.get("command") == "order" or event.get("reason") == "unknown_order"
+            if event.get("order_id") == self.order_id and gone:
+                self.open_lots = 0  # a replacement that is refused leaves the order as it was
         elif kind == "advised":
             self.margin_percent = min(max(int(event.get("margin_percent") or 0), 0), MOST_MARGIN)
         else:
@@ -77,7 +81,9 @@ class Trader:
         self.due_ms = now_ms + self.interval_ms
         if self.open_lots:
             self.margin_percent = max(self.margin_percent - 1, 0)
-            rows = self._say("replace") if self._price() != self.price_ticks else []
+            self.silent += 1
+            moves = self._price() != self.price_ticks or self.silent >= SILENT_MOST
+            rows = self._say("replace") if moves else []
         else:
             rows = self._place()
         if self.reviewed and self.placed >= RESULT_AFTER:
@@ -86,9 +92,13 @@ class Trader:
 
     def _join(self, event: Json, now_ms: int) -> list[tuple[int, Json]]:
         wrong = event["side"] not in ("buy", "sell")
-        numbers = [event[name] for name in ("limit_ticks", "lots", "interval_ms")]
-        if wrong or min(numbers) < 1 or not 0 <= event["margin_percent"] <= MOST_MARGIN:
-            expected = "side buy or sell, limit_ticks, lots and interval_ms of at least 1"
+        numbers = [event[name] for name in ("limit_ticks", "lots")]
+        wrong |= not 1 <= min(numbers) <= max(numbers) < MOST
+        wrong |= not 1 <= event["interval_ms"] < MOST_INTERVAL_MS
+        if wrong or not 0 <= event["margin_percent"] <= MOST_MARGIN:
+            expected = (
+                "side buy or sell, limit_ticks and lots of 1 to 2^31 - 1, interval_ms of 1 on"
+            )
             raise BadEvent("bad_trader", f"expected {expected}, margin_percent of 0 to 90")
         first = not self.symbol
         for name in ("symbol", "side", "limit_ticks", "lots", "interval_ms", "margin_percent"):
@@ -100,13 +110,16 @@ class Trader:
     def _executed(self, event: Json) -> None:
         if event["order_id"] != self.order_id:
             return
+        self.silent = 0
         if event["kind"] == "cancelled":
             self.open_lots = 0
             return
+        if event.get("price_ticks") is None:
+            raise BadEvent("invalid_event", "a trade without price_ticks")
         lots, gain = event["lots"], self.limit_ticks - event["price_ticks"]
         self.traded_lots += lots
         self.surplus_ticks += (gain if self.side == "buy" else -gain) * lots
-        self.open_lots = event["remaining"]
+        self.open_lots = event.get("remaining") or 0
         if not self.open_lots:
             self.filled += 1
             self.margin_percent = min(self.margin_percent + 1, MOST_MARGIN)
@@ -126,7 +139,7 @@ class Trader:
         return zlib.crc32(f"{self.order_id} {what}".encode()) % below
 
     def _say(self, command: str) -> list[tuple[int, Json]]:
-        self.price_ticks = self._price()
+        self.price_ticks, self.silent = self._price(), 0
         row = {
             "kind": "order",
             "symbol": self.symbol,

@@ -35,6 +35,21 @@ final class Order {
     boolean gone;
     boolean stored;
     boolean changed;
+
+    Order(String account, String id) {
+        this.account = account;
+        this.id = id;
+    }
+
+    // An id is its account's own: what another account calls so is another order.
+    public int hashCode() {
+        return 31 * id.hashCode() + account.hashCode();
+    }
+
+    public boolean equals(Object other) {
+        return other instanceof Order && ((Order) other).id.equals(id)
+                && ((Order) other).account.equals(account);
+    }
 }
 
 // A queue: the oldest order first.
@@ -166,7 +181,10 @@ final class Book {
     static final long MAX = Long.MAX_VALUE;
     static final byte VERSION = 1;
     static final int REPORT_FIELDS = 12;
+    static final int NAME_CHARACTERS = 200;
+    static final int REPORTS_MOST = 500;  // in memory: one order may trade with a million
 
+    final Match match;
     final String symbol;
     final Object key;
     final Known ids;
@@ -181,7 +199,8 @@ final class Book {
     long place;
     long sinceSnapshot;
 
-    Book(String symbol, Object key, int remembered) {
+    Book(Match match, String symbol, Object key, int remembered) {
+        this.match = match;
         this.symbol = symbol;
         this.key = key;
         this.ids = new Known("k/", remembered);
@@ -197,14 +216,12 @@ final class Book {
             say("refused", id, account, side, price, lots, 0, refusal);
             return;
         }
-        long hash = hash(id);
-        if (ids.has(hash) || orders.containsKey(id)) {
+        long hash = hash(account.length() + ":" + account + id);
+        Order order = new Order(account, id);
+        if (ids.has(hash) || orders.containsKey(order)) {
             return;
         }
         ids.add(hash);
-        Order order = new Order();
-        order.id = id;
-        order.account = account;
         order.buy = side.equals("buy");
         order.priced = priced;
         order.price = priced ? price.longValue() : 0;
@@ -213,7 +230,7 @@ final class Book {
         match(order);
     }
 
-    void cancel(String id, String account) {
+    void cancel(String id, String account) throws Exception {
         Order order = owned(id, account);
         if (order != null) {
             remove(order);
@@ -221,7 +238,7 @@ final class Book {
         }
     }
 
-    void replace(String id, String account, Long price, Long lots) {
+    void replace(String id, String account, Long price, Long lots) throws Exception {
         Order old = owned(id, account);
         if (old == null) {
             return;
@@ -242,9 +259,7 @@ final class Book {
             return;
         }
         remove(old);
-        Order order = new Order();
-        order.id = id;
-        order.account = account;
+        Order order = new Order(account, id);
         order.buy = old.buy;
         order.priced = true;
         order.price = price.longValue();
@@ -253,7 +268,7 @@ final class Book {
         match(order);
     }
 
-    void endDay() {
+    void endDay() throws Exception {
         TreeMap ending = new TreeMap();
         for (Iterator i = orders.values().iterator(); i.hasNext(); ) {
             Order order = (Order) i.next();
@@ -268,7 +283,7 @@ final class Book {
         }
     }
 
-    private void match(Order order) {
+    private void match(Order order) throws Exception {
         TreeMap opposite = order.buy ? asks : bids;
         long limit = !order.priced ? MAX : order.buy ? order.price : -order.price;
         if (order.force.equals("FOK") && !canFill(opposite, order, limit)) {
@@ -349,7 +364,9 @@ final class Book {
         }
         level.last = order;
         order.level = level;
-        orders.put(order.id, order);
+        order.account = order.account.intern();
+        order.force = order.force.intern();
+        orders.put(order, order);
     }
 
     private void remove(Order order) {
@@ -369,7 +386,7 @@ final class Book {
         if (level.first == null) {
             (order.buy ? bids : asks).remove(Long.valueOf(level.key));
         }
-        orders.remove(order.id);
+        orders.remove(order);
         order.gone = true;
         change(order);
     }
@@ -381,17 +398,16 @@ final class Book {
         }
     }
 
-    private Order owned(String id, String account) {
-        Order order = id == null ? null : (Order) orders.get(id);
-        if (order != null && order.account.equals(account)) {
-            return order;
+    private Order owned(String id, String account) throws Exception {
+        boolean named = account != null && id != null;
+        Order order = named ? (Order) orders.get(new Order(account, id)) : null;
+        if (order == null) {
+            say("refused", id, account, null, null, null, 0, "unknown_order");
         }
-        String reason = order == null ? "unknown_order" : "not_owner";
-        say("refused", id, account, null, null, null, 0, reason);
-        return null;
+        return order;
     }
 
-    private void cancelled(Order order, String reason) {
+    private void cancelled(Order order, String reason) throws Exception {
         say("cancelled", order.id, order.account, order.buy ? "buy" : "sell",
                 order.priced ? Long.valueOf(order.price) : null, Long.valueOf(order.lots), 0,
                 reason);
@@ -399,13 +415,18 @@ final class Book {
 
     void say(
             String kind, String id, String account, String side, Long price, Long lots,
-            long remaining, String detail) {
+            long remaining, String detail)
+            throws Exception {
         report(kind, id, account, side, price, lots, remaining, detail);
     }
 
     private GenericRowData report(
             String kind, String id, String account, String side, Long price, Long lots,
-            long remaining, String detail) {
+            long remaining, String detail)
+            throws Exception {
+        if (reports.size() >= REPORTS_MOST) {
+            match.take(this);
+        }
         GenericRowData row = new GenericRowData(REPORT_FIELDS);
         row.setField(0, Long.valueOf(++sequence));
         row.setField(1, BinaryStringData.fromString(kind));
@@ -485,10 +506,15 @@ final class Book {
                 && !force.equals("FOK")) {
             return "bad_time_in_force";
         }
-        if (id == null || id.isEmpty()) {
+        if (!isName(id)) {
             return "bad_order_id";
         }
-        return account == null || account.isEmpty() ? "bad_account" : null;
+        return isName(account) ? null : "bad_account";
+    }
+
+    private static boolean isName(String text) {
+        return text != null && !text.isEmpty()
+                && text.codePointCount(0, text.length()) <= NAME_CHARACTERS;
     }
 
     // 64 bits of a text, never 0.

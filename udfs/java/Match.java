@@ -55,7 +55,6 @@ public final class Match extends TableStreamOperator implements OneInputStreamOp
     private static final int LOTS = 5, FORCE = 6, HEADERS = 7, FRAME = 8;
     private static final int CHANGES_AT_ONCE = 20000;
     private static final int IDLE_BOOKS = 10000;
-    private static final int REPORTS_OF_A_FRAME = 1000;
     private static final int ID = 0, TRACE = 3, ATTEMPT = 4, MADE = 4;
     private static final BinaryStringData[] NAMES = {
         BinaryStringData.fromString("ce_id"),
@@ -90,6 +89,7 @@ public final class Match extends TableStreamOperator implements OneInputStreamOp
     private transient BinaryArrayData names;
     private transient byte[][] values;
     private transient int[] places;
+    private transient int children;
 
     public Match(
             Object[] references,
@@ -133,21 +133,23 @@ public final class Match extends TableStreamOperator implements OneInputStreamOp
     public void processElement(StreamRecord record) throws Exception {
         RowData row = (RowData) record.getValue();
         Book book = book(row.getString(0).toString());
+        children = 0;
         read(row.isNullAt(at[HEADERS]) ? null : row.getMap(at[HEADERS]));
         if (at[FRAME] < 0) {
             apply(book, row, 0);
-            emit(book);
+            take(book);
+            if (snapshots > 0
+                    && book.sinceSnapshot >= Math.max(snapshots, book.orders.size() / 4)) {
+                output.collect(new StreamRecord(snapshot(book, childHeaders(children))));
+            }
         } else if (!row.isNullAt(at[FRAME])) {
             ArrayData frame = row.getArray(at[FRAME]);
-            int index = 0;
             for (int i = 0; i < frame.size(); i++) {
                 if (!frame.isNullAt(i)) {
                     apply(book, frame.getRow(i, FRAME - 1), i);
                 }
-                if (book.reports.size() >= REPORTS_OF_A_FRAME || i == frame.size() - 1) {
-                    index = emitFrame(book, index);
-                }
             }
+            take(book);
         }
         if (changes > CHANGES_AT_ONCE) {
             store();
@@ -163,10 +165,10 @@ public final class Match extends TableStreamOperator implements OneInputStreamOp
         commands.inc();
         if ("order".equals(command)) {
             String force = text(row, FORCE);
-            int said = book.reports.size();
+            long said = book.sequence;
             book.order(id, account, text(row, SIDE), !row.isNullAt(place(row, PRICE)),
                     number(row, PRICE), number(row, LOTS), force == null ? "GTC" : force);
-            if (book.reports.size() == said) {
+            if (book.sequence == said) {
                 repeats.inc();
             }
         } else if (isRepeat(book, index)) {
@@ -213,25 +215,38 @@ public final class Match extends TableStreamOperator implements OneInputStreamOp
         return row.isNullAt(place) ? null : Long.valueOf(row.getLong(place));
     }
 
-    private void emit(Book book) throws Exception {
-        int index = 0;
-        for (; index < book.reports.size(); index++) {
-            GenericRowData report = (GenericRowData) book.reports.get(index);
+    // Hand on what a book has said: at the end of an event, and whenever it has said much.
+    void take(Book book) throws Exception {
+        if (at[FRAME] >= 0) {
+            takeFrame(book);
+            return;
+        }
+        for (int n = 0; n < book.reports.size(); n++) {
+            GenericRowData report = (GenericRowData) book.reports.get(n);
             GenericRowData row = new GenericRowData(Book.REPORT_FIELDS + 4);
             row.setField(0, BinaryStringData.fromString(book.symbol));
             for (int i = 0; i < Book.REPORT_FIELDS; i++) {
                 row.setField(i + 1, report.getField(i));
             }
-            row.setField(Book.REPORT_FIELDS + 3, childHeaders(index));
+            row.setField(Book.REPORT_FIELDS + 3, childHeaders(children++));
             if (!report.isNullAt(9)) {
                 trades.inc();
             }
             output.collect(new StreamRecord(row));
         }
         book.reports.clear();
-        if (snapshots > 0 && book.sinceSnapshot >= Math.max(snapshots, book.orders.size() / 4)) {
-            output.collect(new StreamRecord(snapshot(book, childHeaders(index))));
+    }
+
+    private void takeFrame(Book book) throws Exception {
+        if (book.reports.isEmpty()) {
+            return;
         }
+        GenericRowData row = new GenericRowData(3);
+        row.setField(0, BinaryStringData.fromString(book.symbol));
+        row.setField(1, new GenericArrayData(book.reports.toArray()));
+        row.setField(2, childHeaders(children++));
+        output.collect(new StreamRecord(row));
+        book.reports.clear();
     }
 
     // It goes through all orders, so a command pays for four of them at most.
@@ -248,28 +263,12 @@ public final class Match extends TableStreamOperator implements OneInputStreamOp
         return row;
     }
 
-    private int emitFrame(Book book, int index) throws Exception {
-        if (book.reports.isEmpty()) {
-            return index;
-        }
-        for (int from = 0; from < book.reports.size(); from += REPORTS_OF_A_FRAME) {
-            int to = Math.min(from + REPORTS_OF_A_FRAME, book.reports.size());
-            GenericRowData row = new GenericRowData(3);
-            row.setField(0, BinaryStringData.fromString(book.symbol));
-            row.setField(1, new GenericArrayData(book.reports.subList(from, to).toArray()));
-            row.setField(2, childHeaders(index++));
-            output.collect(new StreamRecord(row));
-        }
-        book.reports.clear();
-        return index;
-    }
-
     // ------------------------------------------------------------------ state
 
     private Book book(String symbol) throws Exception {
         Book book = (Book) books.get(symbol);
         if (book == null) {
-            book = new Book(symbol, getCurrentKey(), remembered);
+            book = new Book(this, symbol, getCurrentKey(), remembered);
             load(book);
             books.put(symbol, book);
         }
@@ -391,22 +390,24 @@ public final class Match extends TableStreamOperator implements OneInputStreamOp
     }
 
     private static Order order(DataInputStream in) throws Exception {
-        Order order = new Order();
-        order.priced = true;
-        order.stored = true;
-        order.place = in.readLong();
-        order.buy = in.readBoolean();
-        order.price = in.readLong();
-        order.lots = in.readLong();
+        long place = in.readLong();
+        boolean buy = in.readBoolean();
+        long price = in.readLong();
+        long lots = in.readLong();
         String[] texts = new String[3];
         for (int i = 0; i < texts.length; i++) {
             byte[] text = new byte[in.readInt()];
             in.readFully(text);
             texts[i] = new String(text, StandardCharsets.UTF_8);
         }
-        order.id = texts[0];
-        order.account = texts[1];
+        Order order = new Order(texts[1], texts[0]);
         order.force = texts[2];
+        order.priced = true;
+        order.stored = true;
+        order.place = place;
+        order.buy = buy;
+        order.price = price;
+        order.lots = lots;
         return order;
     }
 

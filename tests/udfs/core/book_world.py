@@ -42,7 +42,8 @@ def random_commands(seed: int, count: int, accounts: int = 12) -> Iterator[Comma
             odd = [rng.choice(ODD_NUMBERS) for _ in range(2)]
             yield "order", f"j{number}", account, rng.choice(("buy", "sell", "x")), *odd, "GTC"
         elif draw < 0.34:
-            yield "order", order_id, account, "buy", middle, 1, "GTC"  # an id that was there
+            someone = f"a{rng.randrange(accounts)}"
+            yield "order", order_id, someone, "buy", middle, 1, "GTC"  # an id that was there
         else:
             placed.append((f"o{number}", f"a{rng.randrange(accounts)}"))
             force = rng.choices(("GTC", "DAY", "IOC", "FOK"), (6, 2, 1, 1))[0]
@@ -55,7 +56,7 @@ def check(book: OrderBook) -> None:
     """What holds after every command."""
     orders = list(book.resting())
     assert all(order[4] > 0 for order in orders)
-    assert len({order[0] for order in orders}) == len(orders)
+    assert len({(order[1], order[0]) for order in orders}) == len(orders)
     bids = [order[3] for order in orders if order[2] == "buy"]
     asks = [order[3] for order in orders if order[2] == "sell"]
     assert bids == sorted(bids, reverse=True) and asks == sorted(asks)
@@ -66,13 +67,14 @@ class Ledger:
     """Follows reports alone: whose lots are where. Raises where one comes from nowhere."""
 
     def __init__(self) -> None:
-        self.open: dict[str, int] = {}
+        self.open: dict[tuple[str, str], int] = {}
         self.sequence = 0
 
     def take(self, command: Command, reports: list[tuple[Any, ...]]) -> None:
         wanted = command[5] if command[0] == "order" else None
-        for sequence, kind, order_id, _, _, _, lots, remaining, _, maker, _, left in reports:
+        for sequence, kind, name, account, _, _, lots, remaining, _, its, maker, left in reports:
             self.sequence += 1
+            order_id, maker = (account, name), (maker, its)
             assert sequence == self.sequence
             if kind == "traded":
                 assert lots > 0 and remaining >= 0 and left >= 0
@@ -92,7 +94,7 @@ class Ledger:
                 assert lots == self.open.pop(order_id, wanted)
         if command[0] == "replace" and reports and reports[-1][1] == "traded":
             if reports[-1][7] == 0:
-                self.open.pop(command[1], None)
+                self.open.pop((command[2], command[1]), None)
 
 
 def compare(seed: int, count: int, remembered: int = 50) -> int:
@@ -108,7 +110,7 @@ def compare(seed: int, count: int, remembered: int = 50) -> int:
             assert book.digest() == naive.digest(), (number, command)
         book.reports.clear()
         naive.reports.clear()
-    assert ledger.open == {order[0]: order[4] for order in book.resting()}
+    assert ledger.open == {(o[1], o[0]): o[4] for o in book.resting()}
     return ledger.sequence
 
 

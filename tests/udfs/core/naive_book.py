@@ -28,8 +28,8 @@ class NaiveBook:
         problem = self._problem(order)
         if problem:
             self._say("refused", order, lots, 0, problem)
-        elif not self._known(order_id):
-            self.ids.append(order_id)
+        elif not self._known(order_id, account):
+            self.ids.append((order_id, account))
             self._fill(order)
 
     def cancel(self, order_id, account):
@@ -67,17 +67,15 @@ class NaiveBook:
         self._unknown(order_id, account, reason)
 
     def _unknown(self, order_id, account, reason=None):
-        there = any(order["order_id"] == order_id for order in self.open)
         nothing = {"order_id": order_id, "account": account, "side": None, "price": None}
-        reason = reason or ("not_owner" if there else "unknown_order")
-        self._say("refused", nothing, None, 0, reason)
+        self._say("refused", nothing, None, 0, reason or "unknown_order")
 
-    def _known(self, order_id):
+    def _known(self, order_id, account):
         """Of the ids that were taken, those of the running and the last full generation."""
         full = max((len(self.ids) - 1) // self.remembered, 0) if self.ids else 0
         since = max(full - 1, 0) * self.remembered
-        there = any(order["order_id"] == order_id for order in self.open)
-        return there or order_id in self.ids[since:]
+        taken = [(order["order_id"], order["account"]) for order in self.open]
+        return (order_id, account) in [*taken, *self.ids[since:]]
 
     def _problem(self, order):
         lots, price = order["lots"], order["price"]
@@ -91,9 +89,9 @@ class NaiveBook:
             return "bad_side"
         if order["force"] not in ("GTC", "DAY", "IOC", "FOK"):
             return "bad_time_in_force"
-        if not order["order_id"]:
+        if not 0 < len(order["order_id"] or "") <= 200:
             return "bad_order_id"
-        return None if order["account"] else "bad_account"
+        return None if 0 < len(order["account"] or "") <= 200 else "bad_account"
 
     def _makers(self, order):
         """What the order would trade with, in turn."""

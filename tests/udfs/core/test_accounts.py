@@ -95,7 +95,7 @@ class World:
         self.order(name, {**event, "command": "order", "order_id": f"{name}{order_id}"})
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_cash_and_goods_are_conserved_and_reserved_whatever_comes(seed: int) -> None:
     world = World(seed)
     for number in range(1_500):
@@ -147,16 +147,64 @@ def test_a_market_bid_gets_what_can_be_paid_as_its_limit() -> None:
     assert account.reserved_cash == 95
 
 
-def test_a_replacement_reserves_the_dearer_of_both_until_the_book_has_answered() -> None:
+def executed(kind: str, sequence: int, **values: Any) -> dict[str, Any]:
+    return {"symbol": "gpu", "sequence": sequence, "kind": kind, "order_id": "o", **values}
+
+
+def test_a_replacement_is_reserved_beside_its_order_until_the_book_has_answered() -> None:
+    account = Account("a")
+    account.take("deposited", {"cash": 125})
+    account.take("ordered", bid())
+    account.take("ordered", bid(command="replace", price_ticks=15))
+    assert account.reserved_cash == 125
+    again = account.take("ordered", bid(command="replace", price_ticks=5))
+    assert again[0]["reason"] == "replace_pending"
+    account.take("executed", executed("refused", 2, detail="bad_price"))
+    assert account.reserved_cash == 50
+
+
+def test_an_order_may_trade_before_the_book_hears_of_its_replacement() -> None:
     account = Account("a")
     account.take("deposited", {"cash": 100})
     account.take("ordered", bid())
-    account.take("ordered", bid(command="replace", price_ticks=15))
-    assert account.reserved_cash == 75
-    again = account.take("ordered", bid(command="replace", price_ticks=5))
-    assert again[0]["reason"] == "replace_pending"
-    report = {"symbol": "gpu", "sequence": 2, "kind": "refused", "order_id": "o", "detail": "x"}
-    account.take("executed", report)
+    assert account.take("ordered", bid(command="replace", lots=6))[0]["kind"] == "refused"
+    assert account.take("ordered", bid(command="replace"))[0]["kind"] == "accepted"
+    account.take("executed", executed("traded", 1, price_ticks=10, lots=4))
+    account.take("executed", executed("replaced", 2, price_ticks=10, lots=5))
+    account.take("executed", executed("traded", 3, price_ticks=10, lots=5))
+    assert (account.cash, account.reserved_cash, account.orders) == (10, 0, {})
+
+
+def test_an_order_that_the_book_does_not_know_reserves_nothing() -> None:
+    account = Account("a")
+    account.take("deposited", {"cash": 100})
+    account.take("ordered", bid())
+    account.take("executed", executed("refused", 1, detail="unknown_order"))
+    assert (account.reserved_cash, account.orders) == (0, {})
+
+
+def test_what_is_refused_leaves_nothing_behind() -> None:
+    account = Account("a")
+    for number in range(50):
+        account.take("ordered", bid(order_id=f"o{number}", symbol=f"s{number}"))
+    assert (account.holdings, account.known) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        executed("traded", 1, price_ticks=None, lots=4),
+        executed("traded", 1, price_ticks=10),
+        {**executed("rested", 1), "symbol": None},
+        {**executed("rested", 1), "sequence": None},
+    ],
+)
+def test_an_execution_that_no_book_wrote_is_a_dead_letter(event: dict[str, Any]) -> None:
+    account = Account("a")
+    account.take("deposited", {"cash": 100})
+    account.take("ordered", bid())
+    with pytest.raises(BadEvent):
+        account.take("executed", event)
     assert account.reserved_cash == 50
 
 

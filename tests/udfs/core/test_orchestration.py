@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.udfs.core.orchestration_world import Event, World, objective, result, run, steps
-from udfs.core.commands import Limits
+from udfs.core.commands import Limits, too_large
 from udfs.core.fold import BadEvent
 
 Json = dict[str, Any]
@@ -89,6 +89,36 @@ def test_a_command_that_nobody_answers_is_given_to_another_and_the_lost_one_may_
     world.hear(result(second, result="other"))
     assert told(world)[0]["result"] == {"a": {"of": "a"}}
     assert len(world.answers) == 1
+
+
+@pytest.mark.parametrize("status", ["failed", "done"])
+def test_an_objective_that_is_given_again_numbers_its_attempts_on(status: str) -> None:
+    """So that a node below, and workers, hear of new commands, and what is left of old is late."""
+    world = World(Limits(attempts=2))
+    old: list[Json] = []
+
+    def work(row: Json) -> Event:
+        old.append(row)
+        return result(row, status)
+
+    _, kind, event, _ = objective("o/n", commands=steps("a"), reply_to="k")
+    for attempt in (1, 2):
+        headers = {"ce_id": f"ce-{attempt}".encode(), "hops": b"1"}
+        run(world, [("n", kind, {**event, "attempt": attempt}, headers)], work)
+    given = [row["attempt"] for row in world.rows("command")]
+    assert given == ([1, 2, 3, 4] if status == "failed" else [1, 3])
+    assert [answer["attempt"] for answer in world.answers] == [1, 2]
+    assert world.hear(result(old[0], "cancelled")) == []
+
+
+def test_what_a_branch_found_fits_the_result_that_it_is() -> None:
+    world = World()
+    headers = {"ce_id": b"ce", "hops": b"1"}
+    event = {"objective_id": "o/n", "commands": steps(*"abc"), "reply_to": "k"}
+    run(world, [("n", "objective", event, headers)], lambda row: result(row, result="x" * 90_000))
+    assert world.answers[0]["status"] == "partial"
+    assert [m["step"] for m in world.answers[0]["missing"]] == ["c"]
+    assert not too_large(world.answers[0]["result"])
 
 
 def test_a_failure_of_an_attempt_that_was_given_up_is_no_failure() -> None:
@@ -235,6 +265,10 @@ def test_what_a_branch_misses_is_told_up_with_its_path() -> None:
         ("result", {"command_id": "o/a", "status": "great"}, "unknown_status"),
         ("joined", {"member": "a"}, "no_kind"),
         ("left", {}, "no_member"),
+        ("joined", {"member": "Ann Lee", "kind": "node"}, "no_member"),
+        ("joined", {"member": "plan-3", "kind": "node"}, "no_member"),
+        ("joined", {"member": "a", "kind": "lawyer"}, "unknown_kind"),
+        ("result", {"command_id": "o/a", "status": ["done"]}, "unknown_status"),
         ("bid", {}, "unknown_kind"),
         ("objective", {"objective_id": "o", "input": "\ud800"}, "invalid_event"),
         ("result", {"command_id": "o/a", "status": "done", "result": DEEP}, "invalid_event"),
@@ -243,7 +277,7 @@ def test_what_a_branch_misses_is_told_up_with_its_path() -> None:
 def test_an_event_that_is_none_is_refused_and_changes_nothing(
     kind: str, event: Json, reason: str
 ) -> None:
-    world = World()
+    world = World(Limits(kinds=("node", "analyst")))
     with pytest.raises(BadEvent) as refused:
         world.hear(("k", kind, event, {}))
     assert refused.value.reason == reason

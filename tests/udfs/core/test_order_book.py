@@ -151,7 +151,24 @@ def test_an_order_id_again_changes_nothing_and_a_cancel_of_what_is_gone_is_refus
     book.cancel("o", "a")
     book.order("o", "a", "buy", 10, 1)
     book.cancel("o", "a")
-    assert [detail for _, detail in kinds(book)] == ["not_owner", "requested", "unknown_order"]
+    assert [detail for _, detail in kinds(book)] == ["unknown_order", "requested", "unknown_order"]
+
+
+def test_an_id_is_its_accounts_own() -> None:
+    book = OrderBook()
+    book.order("1", "a", "sell", 10, 2)
+    book.order("1", "b", "buy", 9, 3)
+    book.cancel("1", "c")
+    assert kinds(book) == [("rested", "GTC"), ("rested", "GTC"), ("refused", "unknown_order")]
+    book.cancel("1", "a")
+    assert [order[1] for order in book.resting()] == ["b"]
+
+
+def test_names_have_an_end() -> None:
+    book = OrderBook()
+    book.order("o" * 201, "a", "sell", 10, 1)
+    book.order("o", "a" * 201, "sell", 10, 1)
+    assert kinds(book) == [("refused", "bad_order_id"), ("refused", "bad_account")]
 
 
 def test_a_million_resting_orders_and_a_flood_through_them() -> None:

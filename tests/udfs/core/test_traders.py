@@ -51,6 +51,18 @@ def test_an_order_that_waits_is_replaced_by_a_better_one() -> None:
     assert (row["command"], row["order_id"], row["price_ticks"]) == ("replace", "t-1", 162)
 
 
+def test_an_order_that_nobody_speaks_of_is_asked_for_and_made_anew() -> None:
+    trader = joined(margin_percent=0)
+    said = [row for moment in range(1, 11) for _, row in trader.wake(moment * 1_000)]
+    assert [row["command"] for row in said] == ["replace"]
+    refused = {"order_id": trader.order_id, "command": "replace"}
+    trader.take("refused", {**refused, "reason": "replace_pending"}, 0)
+    assert trader.open_lots
+    trader.take("refused", {**refused, "reason": "unknown_order"}, 0)
+    ((_, row),) = trader.wake(99_000)
+    assert (row["command"], row["order_id"]) == ("order", "t-2")
+
+
 def test_a_reviewed_agent_tells_its_result_and_takes_advice() -> None:
     trader = joined()
     rows = []
@@ -72,7 +84,9 @@ def test_a_restored_agent_goes_on_as_it_would_have() -> None:
     assert one.wake(5_000) == other.wake(5_000)
 
 
-@pytest.mark.parametrize("values", [{"side": "hold"}, {"lots": 0}, {"margin_percent": 91}])
+@pytest.mark.parametrize(
+    "values", [{"side": "hold"}, {"lots": 0}, {"margin_percent": 91}, {"limit_ticks": 2**62}]
+)
 def test_an_agent_that_cannot_trade_does_not_join(values: dict[str, object]) -> None:
     with pytest.raises(BadEvent):
         joined(**values)
