@@ -1,7 +1,7 @@
 """The name of a demo in, that demo run out: `tidemill demo [sdr | orchestration | …]`.
 
-Without a name it is the SDR team's. A pattern's demo is one module with one function; it is
-imported when it is asked for, and listed here.
+Without a name it is the SDR team's. A pattern's demo is one module with one function,
+listed here.
 """
 
 from importlib import import_module
