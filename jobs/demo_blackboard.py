@@ -26,7 +26,6 @@ from jobs.cluster import cluster
 from jobs.errors import TidemillError
 from jobs.sql_dir import sql_dir
 from jobs.submission import Submission
-from jobs.submit import stop
 from jobs.team_topics import PARTITIONS, team_topics
 from jobs.topic_watch import send_rows
 from udfs.core import events
@@ -189,6 +188,8 @@ def _take_out_joining() -> None:
     """Where it runs from an earlier demo, let the agent leave, so that it can join."""
     target, _ = cluster()
     if target.running(f"{TEAM}.{JOINING}"):
+        from jobs.submit import stop  # PyFlink comes with it
+
         stop(f"{TEAM}/{JOINING}")
 
 

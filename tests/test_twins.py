@@ -14,9 +14,9 @@ def test_what_is_counted_for_many_agents_is_what_runs_with_few() -> None:
 
 
 def test_a_killed_worker_of_the_twin_loses_no_command() -> None:
-    outcome = pool.worker_dies(200, 3, 2.0)
-    assert outcome.results == 200
-    assert len(outcome.by_worker) == 3
+    outcome = pool.worker_dies(1_000, 3, 5.0)
+    assert outcome.results == 1_000
+    assert len(outcome.by_worker) > 1  # the killed one may not have come to an answer
 
 
 def test_a_worker_that_joins_the_twin_gets_work() -> None:

@@ -1,6 +1,7 @@
 """`make torture`: every bad input, and what came of it; tables on the screen and in RESULTS.md.
 
-    python -m tests.torture [--records 200000] [--seed 1] [--only cases,flood,controls,research]
+    python -m tests.torture [--records 200000] [--seed 1]
+                            [--only cases,flood,controls,research,patterns]
 
 Exit code 1 where anything came out otherwise than expected, or a planted defect is not seen.
 """
@@ -15,14 +16,20 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.conftest import pytest_configure
-from tests.torture import controls, reach, run, volume
+from tests.torture import controls, patterns, reach, run, volume
 from tests.torture.research import model, shapes
 from tests.torture.research import run as research
-from tests.torture.results import RESEARCH, Results, research_section
+from tests.torture.results import (
+    PATTERNS,
+    RESEARCH,
+    Results,
+    patterns_section,
+    research_section,
+)
 from tests.torture.world import world
 
 OF_SDR = ("cases", "flood", "controls")
-PARTS = (*OF_SDR, "research")
+PARTS = (*OF_SDR, "research", "patterns")
 FILE = Path(__file__).with_name("RESULTS.md")
 
 
@@ -61,6 +68,8 @@ def main() -> int:
     bad = results.bad
     if "research" in chosen:
         bad += _research(options.seed, console, report)
+    if "patterns" in chosen:
+        bad += _patterns(options.seed, console, report)
     for line in bad:
         report(f"NOT AS EXPECTED: {line}")
     return os.EX_OK if not bad else 1
@@ -77,10 +86,25 @@ def _research(seed: int, console: Console, report: run.Report) -> list[str]:
     return [str(one) for one in found if not one.good]
 
 
-def _write(sdr: str = "", research: str = "") -> None:
-    """Put one team's part of RESULTS.md in the place of its old one."""
-    before, mark, after = FILE.read_text().partition(RESEARCH) if FILE.exists() else ("", "", "")
-    FILE.write_text(f"{(sdr or before).rstrip()}\n\n{(research or mark + after).rstrip()}\n")
+def _patterns(seed: int, console: Console, report: run.Report) -> list[str]:
+    """The patterns' cases; returns what is not as expected."""
+    started = time.monotonic()
+    with world(topics=patterns.TOPICS) as place:
+        found = patterns.run_all(place, report)
+    console.print(text := patterns_section(found, time.monotonic() - started, seed), markup=False)
+    _write(patterns=text)
+    return [str(one) for one in found if not one.good]
+
+
+def _write(**new: str) -> None:
+    """Put one part of RESULTS.md in the place of its old one: sdr, research or patterns."""
+    parts = dict.fromkeys(("sdr", "research", "patterns"), "")
+    if FILE.exists():
+        rest, mark, last = FILE.read_text().partition(PATTERNS)
+        parts["patterns"] = mark + last
+        parts["sdr"], mark, last = rest.partition(RESEARCH)
+        parts["research"] = mark + last
+    FILE.write_text("\n\n".join(text.strip() for text in (parts | new).values() if text) + "\n")
 
 
 if __name__ == "__main__":

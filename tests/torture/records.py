@@ -66,7 +66,7 @@ def worded(text: str, field_of_lead: str = "name") -> Make:
     return record
 
 
-def _padded(size: int) -> Make:
+def padded(size: int) -> Make:
     """A record of this many bytes that holds one long text and is otherwise good."""
 
     def make(value: bytes, topic: str, key: str) -> bytes:
@@ -218,7 +218,7 @@ def _large() -> list[Case]:
     found = []
     for size in (MIB + 1, 10 * MIB, 50 * MIB):
         for topic in TOPICS if size < 2 * MIB else TOPICS[:1]:
-            record = _padded(size)(topic, fresh("r12"))
+            record = padded(size)(topic, fresh("r12"))
             end = "dead letter: too_large" + (", cut" if size > MIB + 1 else "")
             found.append(
                 Case(12, f"{size / MIB:.0f} MiB", topic, "D", (record,), (end,),

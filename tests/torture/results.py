@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.chaos.variants import Control
 from tests.sections import table
+from tests.torture import patterns
 from tests.torture.case import LETTERS, TOPICS
 from tests.torture.injection import NOT_REACHABLE
 from tests.torture.killers import P10
@@ -26,7 +27,7 @@ FAMILIES = (
     ("Process killers", range(P10, P10 + 1)),
 )
 ODD = 2_000  # no number of the list: odd sources
-RESEARCH = "## Research team"
+RESEARCH, PATTERNS = "## Research team", "## Patterns"
 
 
 @dataclass
@@ -141,6 +142,21 @@ def research_section(
     return "\n".join([*lines, *table(HEAD_OF_CASES, rows)])
 
 
+def patterns_section(found: Sequence[Found], seconds: float, seed: int) -> str:
+    """What came of records that are none on the patterns' topics, as a section of the file."""
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    topics = len({one.case.inputs[0].topic for one in found})
+    lines = [
+        f"{PATTERNS}: records that are none, on {topics} topics",
+        "",
+        f"Measured on {day} by `make torture`, seed {seed}, in {seconds:.0f} s: "
+        f"{sum(one.good for one in found)} of {len(found)} cases as expected. What goes on makes "
+        "no dead letter, and the job reads all that stands behind it.",
+        "",
+    ]
+    return "\n".join([*lines, *table(HEAD_OF_CASES, _rows(found))])
+
+
 def _rows(found: Iterable[Found], once: bool = False) -> list[Cells]:
     """One line for the same case wherever the same came of it; `once` tells what all say once."""
     groups: dict[tuple[object, ...], list[Found]] = {}
@@ -164,9 +180,10 @@ def _same(words: Sequence[str]) -> tuple[str, ...]:
 
 def _where(same: Sequence[Found]) -> str:
     places = list(dict.fromkeys(one.case.where for one in same))
-    if set(places) == set(TOPICS):
-        return "all five topics"
-    return "all six topics" if set(places) == set(shapes.TOPICS) else ", ".join(places)
+    for topics, count in ((TOPICS, "five"), (shapes.TOPICS, "six"), (patterns.TOPICS, "eight")):
+        if set(places) == set(topics):
+            return f"all {count} topics"
+    return ", ".join(places)
 
 
 def _number(number: object) -> object:

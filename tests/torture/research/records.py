@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tests.torture.case import Case, Input, changed, document, encoded, fresh, good, now_ms
-from tests.torture.records import DAY_MS, EVERYWHERE, MIB, Row, _padded
+from tests.torture.records import DAY_MS, EVERYWHERE, MIB, Row, padded
 from tests.torture.research.shapes import BRIEFED, FINE, GOOD, READERS, TOPICS, request
 
 OF_ONE_JOB = "incoming_leads"
@@ -29,11 +29,11 @@ def _large() -> list[Case]:
     """Too large alone, and together."""
     external = TOPICS[0]
     found = [
-        Case(12, "1 MiB", topic, "D", (_padded(MIB + 1)(topic, fresh("r12")),),
+        Case(12, "1 MiB", topic, "D", (padded(MIB + 1)(topic, fresh("r12")),),
              _dead(topic, "too_large"), wave="large-1")
         for topic in TOPICS
     ]  # fmt: skip
-    record = _padded(10 * MIB)(external, fresh("r12"))
+    record = padded(10 * MIB)(external, fresh("r12"))
     ends = _dead(external, "too_large, cut")
     found.append(Case(12, "10 MiB", external, "D", (record,), ends, wave="large-10"))
     value = b"{" * 1024 + b"0" * (MIB - 1024)
