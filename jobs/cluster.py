@@ -81,6 +81,14 @@ class Cluster:
         """The job of that name that has not ended, if there is one."""
         return next((job for job in self.jobs() if job.name == name and not job.ended), None)
 
+    def must_run(self, name: str) -> JobStatus:
+        """The running job of that name. Raises TidemillError with those that do run."""
+        found = self.running(name)
+        if found is None:
+            names = ", ".join(job.name for job in self.jobs() if not job.ended) or "none"
+            raise TidemillError(f"{name} does not run", f"running are: {names}")
+        return found
+
     def stop(self, job: JobStatus, savepoint_dir: str | None = None, timeout_s: float = 120) -> str:
         """Stop with a savepoint; returns its path. Nothing that was read is lost."""
         body = {"drain": False} | ({"targetDirectory": savepoint_dir} if savepoint_dir else {})
@@ -101,6 +109,11 @@ class Cluster:
 
     def cancel(self, job: JobStatus) -> None:
         self._answer("PATCH", f"/jobs/{job.id}", params={"mode": "cancel"})
+
+    def restarts(self, job_id: str) -> int | None:
+        """How often Flink has restarted the job; None where it does not say."""
+        found = self.get(f"/jobs/{job_id}/metrics", get="numRestarts")
+        return int(float(found[0]["value"])) if found else None
 
     def failure(self, job_id: str) -> str | None:
         """The root cause of the job's last failure, in a sentence."""

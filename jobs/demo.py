@@ -17,9 +17,10 @@ from rich.console import Console
 from connectors.kafka import KafkaError
 from connectors.mongodb import bulk_upsert, client
 from connectors.settings import settings
-from deploy import commands, stack
+from deploy import stack
 from jobs import terminal
 from jobs.balance import Watch
+from jobs.demo_steps import start_stack, submitting
 from jobs.demo_view import Progress, print_summary
 from jobs.errors import TidemillError
 from jobs.fates import Balance, Fate
@@ -52,21 +53,15 @@ def demo(
     started = time.monotonic()
     console = terminal.console()
     os.environ.setdefault("TIDEMILL_CLOCK_SPEED", f"{CLOCK_SPEED:g}")
-    log = settings().home / "logs" / "demo-submission.log"
-    submission = Submission([f"{TEAM}/{job}" for job in JOBS], log)
-    try:
+    with submitting(TEAM, JOBS) as submission:
         run(console, submission, started, leads, no_wait)
-    finally:
-        submission.close()
 
 
 def run(
     console: Console, submission: Submission, started: float, leads: int | None, no_wait: bool
 ) -> None:
     """The steps, one after the other."""
-    console.print("1. The local stack", style="bold")
-    with commands.plain_errors(), commands.progress() as report:
-        os.environ.update(stack.up(report=report))
+    start_stack(console)
     console.print("2. Five agents, each a Flink job", style="bold")
     submission.start(stack.environment())
     console.print("3. Records to look things up in, and the leads", style="bold")

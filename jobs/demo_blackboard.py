@@ -7,25 +7,22 @@ overwrite that. Last the board is replayed, and Flink is asked whether anything 
 
 import datetime as dt
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from connectors.kafka import NewRecord, bootstrap_servers, ensure_topics, produce_all
-from connectors.settings import settings
-from deploy import commands, stack
+from deploy import stack
 from jobs import terminal
 from jobs.board_feed import BOARD, FACTS, REFUSED, UPDATES, BoardFeed, Json, replayed
 from jobs.cluster import cluster
+from jobs.demo_steps import start_stack, submitting
 from jobs.errors import TidemillError
 from jobs.sql_dir import sql_dir
-from jobs.submission import Submission
 from jobs.team_topics import PARTITIONS, team_topics
 from jobs.topic_watch import send_rows
 from udfs.core import events
@@ -44,11 +41,8 @@ _STYLES = {"post_signals": "dim", "diagnose": "bold green", "review_changes": "b
 def demo_blackboard() -> None:
     """Agents diagnose an incident together; one joins while they work, a stranger interferes."""
     console, started = terminal.console(), time.monotonic()
-    submission = Submission([f"{TEAM}/{job}" for job in JOBS], _log("team"))
-    try:
-        console.print("1. The local stack", style="bold")
-        with commands.plain_errors(), commands.progress() as report:
-            os.environ.update(stack.up(report=report))
+    with submitting(TEAM, JOBS, "blackboard-team") as submission:
+        start_stack(console)
         console.print("2. Five jobs around one board, each a Flink job", style="bold")
         servers = prepare()
         _take_out_joining()
@@ -56,8 +50,6 @@ def demo_blackboard() -> None:
         with console.status("submitting …"):
             submission.join()
         console.print(", ".join(JOBS), markup=False)
-    finally:
-        submission.close()
     board_id = f"incident-{uuid.uuid4().hex[:6]}"
     feed = BoardFeed(board_id)
     told = Telling(console, feed, started)
@@ -103,13 +95,10 @@ def interference(board_id: str, feed: BoardFeed) -> list[NewRecord]:
 
 def join(console: Console) -> None:
     """Submit the agent that joins. Nothing else is touched."""
-    joining = Submission([f"{TEAM}/{JOINING}"], _log("joining"))
-    try:
+    with submitting(TEAM, [JOINING], "blackboard-joining") as joining:
         joining.start(stack.environment())
         with console.status("submitting …"):
             joining.join()
-    finally:
-        joining.close()
 
 
 class Telling:
@@ -179,9 +168,8 @@ def restarts_by_job() -> Iterator[tuple[str, int, str]]:
     target, _ = cluster()
     for job in target.jobs():
         if job.name.startswith(f"{TEAM}.") and not job.ended:
-            found = target.get(f"/jobs/{job.id}/metrics", get="numRestarts")
             since = dt.datetime.fromtimestamp(job.start_time_ms / 1000).strftime("%H:%M:%S")
-            yield job.name, int(float(found[0]["value"])) if found else 0, since
+            yield job.name, target.restarts(job.id) or 0, since
 
 
 def _take_out_joining() -> None:
@@ -200,7 +188,3 @@ def _record(topic: str, board_id: str, row: Json, source: str) -> NewRecord:
     own = {"ce_source": source.encode()}
     headers = events.identified(own, topic=topic, key=key, value=value, time=now)
     return NewRecord(topic, key, value, tuple(headers.items()))
-
-
-def _log(name: str) -> Path:
-    return settings().home / "logs" / f"blackboard-{name}-submission.log"

@@ -6,7 +6,6 @@ restarted, and Flink's own count says so.
 """
 
 import json
-import os
 import time
 from collections import Counter
 from typing import Any
@@ -16,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from connectors.settings import settings
-from deploy import commands, stack
+from deploy import stack
 from jobs import terminal
 from jobs.cluster import Cluster, cluster
+from jobs.demo_steps import start_stack, submitting
 from jobs.sql_dir import sql_dir
 from jobs.submission import Submission
 from jobs.topic_watch import TopicWatch, send_rows, watch_until
@@ -36,19 +35,13 @@ Json = dict[str, Any]
 def demo_hierarchy() -> None:
     """Have a company judged by a tree of nodes that join and leave while it works."""
     console = terminal.console()
-    log = settings().home / "logs" / "demo-submission.log"
-    submission = Submission([f"{TEAM}/{job}" for job in JOBS], log)
-    try:
+    with submitting(TEAM, JOBS) as submission:
         run(console, submission)
-    finally:
-        submission.close()
 
 
 def run(console: Console, submission: Submission) -> None:
     """The steps, one after the other."""
-    console.print("1. The local stack", style="bold")
-    with commands.plain_errors(), commands.progress() as report:
-        os.environ.update(stack.up(report=report))
+    start_stack(console)
     console.print("2. Two jobs: one for all nodes, one for all analysts", style="bold")
     submission.start(stack.environment())
     watch = TopicWatch([EVENTS, ASSIGNMENTS, RESULTS, ANSWERS])
@@ -169,7 +162,4 @@ def _branch(tree: Tree, found: Json) -> None:
 def restarts(target: Cluster, name: str) -> int | None:
     """How often Flink restarted a running job; None where it does not run or does not say."""
     running = target.running(name)
-    if running is None:
-        return None
-    found = target.get(f"/jobs/{running.id}/metrics", get="numRestarts")
-    return int(float(found[0]["value"])) if found else None
+    return target.restarts(running.id) if running else None

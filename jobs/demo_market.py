@@ -5,7 +5,6 @@ Books match them, a clearing job sees to it that everything can be paid, and a m
 strategy of a few. One watches prices, depth, volume and latency.
 """
 
-import os
 import random
 import time
 from collections import defaultdict
@@ -18,9 +17,9 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from connectors.kafka import ensure_topics
-from connectors.settings import settings
-from deploy import commands, stack
+from deploy import stack
 from jobs import terminal
+from jobs.demo_steps import start_stack, submitting
 from jobs.submission import Submission
 from jobs.team_topics import PARTITIONS
 from jobs.topic_watch import Row, TopicWatch, send_rows, watch_until
@@ -131,19 +130,13 @@ def demo_market(
 ) -> None:
     """Let agents buy and sell compute capacity, and watch prices, depth, volume and latency."""
     console = terminal.console()
-    log = settings().home / "logs" / "demo-submission.log"
-    submission = Submission([f"{TEAM}/{job}" for job in JOBS], log)
-    try:
+    with submitting(TEAM, JOBS) as submission:
         run(console, submission, agents, seconds)
-    finally:
-        submission.close()
 
 
 def run(console: Console, submission: Submission, agents: int, seconds: float) -> None:
     """The steps, one after the other."""
-    console.print("1. The local stack", style="bold")
-    with commands.plain_errors(), commands.progress() as report:
-        os.environ.update(stack.up(report=report))
+    start_stack(console)
     console.print("2. Books, clearing, agents and their strategist: four jobs", style="bold")
     submission.start(stack.environment())
     watch = TopicWatch([ORDERS, ACCEPTED, REFUSED, EXECUTIONS, SNAPSHOTS, CHANGES])

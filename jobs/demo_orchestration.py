@@ -5,7 +5,6 @@ joins what they found, and a writer tells it. One question is taken back on its 
 """
 
 import json
-import os
 import time
 from collections import Counter
 from typing import Any
@@ -14,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from connectors.settings import settings
-from deploy import commands, stack
+from deploy import stack
 from jobs import terminal
 from jobs.demo import seed
+from jobs.demo_steps import start_stack, submitting
 from jobs.sql_dir import sql_dir
 from jobs.submission import Submission
 from jobs.topic_watch import Row, TopicWatch, send_rows, watch_until
@@ -36,19 +35,13 @@ Json = dict[str, Any]
 def demo_orchestration() -> None:
     """Split questions about accounts over workers, and join what they find."""
     console = terminal.console()
-    log = settings().home / "logs" / "demo-submission.log"
-    submission = Submission([f"{TEAM}/{job}" for job in JOBS], log)
-    try:
+    with submitting(TEAM, JOBS) as submission:
         run(console, submission)
-    finally:
-        submission.close()
 
 
 def run(console: Console, submission: Submission) -> None:
     """The steps, one after the other."""
-    console.print("1. The local stack", style="bold")
-    with commands.plain_errors(), commands.progress() as report:
-        os.environ.update(stack.up(report=report))
+    start_stack(console)
     console.print(
         "2. An orchestrator, three kinds of workers and a writer: five jobs", style="bold"
     )

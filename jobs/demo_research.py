@@ -4,14 +4,14 @@ The sources are a small web site with a blog's feed and a podcast's transcripts,
 machine (`deploy.websites`), and a folder of notes.
 """
 
-import os
 from importlib.resources import as_file
 
 import typer
 
 from connectors.settings import settings
-from deploy import commands, stack
+from deploy import stack
 from jobs import terminal
+from jobs.demo_steps import start_stack
 from jobs.research import research
 from jobs.sql_dir import sql_dir
 
@@ -37,9 +37,7 @@ def demo_research(
 ) -> None:
     """Run the research team on a sample site with a feed and a podcast, and a folder of notes."""
     console = terminal.console()
-    console.print("1. The local stack", style="bold")
-    with commands.plain_errors(), commands.progress() as report:
-        os.environ.update(stack.up(report=report))
+    start_stack(console)
     console.print("2. The research team, and the sources", style="bold")
     (part,) = stack.status(["websites"])
     site = SITE.format(port=part.address.rpartition(":")[2].strip("/"))

@@ -163,15 +163,16 @@ class GoldenTest:
             time.sleep(0.05)
         savepoints = (folder / "flink" / "savepoints").as_uri()
         kind = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
-        for tries in range(STOPS):
+        left = STOPS
+        while True:
+            left -= 1
             try:
                 # PyFlink's own method lacks the format, which Java's has required since Flink 1.15.
                 return str(client._j_job_client.stopWithSavepoint(False, savepoints, kind).get())
             except Exception:  # a savepoint that fails on a busy machine leaves the job as it was
-                if tries + 1 == STOPS or client.get_job_status().result().name != "RUNNING":
+                if not left or client.get_job_status().result().name != "RUNNING":
                     raise
                 time.sleep(1)
-        raise AssertionError
 
     def _update(self, written: dict[str, list[Row]]) -> None:
         folder = self.folder / "expected"

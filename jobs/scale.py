@@ -38,10 +38,7 @@ def scale(
 
 def _check(target: Cluster, name: str, parallelism: int) -> None:
     """Raise TidemillError, before anything is stopped, where it could not run so."""
-    running = target.running(name)
-    if running is None:
-        names = ", ".join(job.name for job in target.jobs() if not job.ended) or "none"
-        raise TidemillError(f"{name} does not run", f"running are: {names}")
+    target.must_run(name)
     if not 1 <= parallelism <= PARALLELISM_MAX:
         most = f"a number from 1 to {PARALLELISM_MAX}"
         raise TidemillError(f"{parallelism} is no parallelism", most)

@@ -176,10 +176,7 @@ def stop(name: str, *, report: Report = quiet) -> str:
     """Stop a job with a savepoint; returns its path."""
     target, local = cluster()
     job_name = name.replace("/", ".")
-    running = target.running(job_name)
-    if running is None:
-        names = ", ".join(job.name for job in target.jobs() if not job.ended) or "none"
-        raise TidemillError(f"{job_name} does not run", f"running are: {names}")
+    running = target.must_run(job_name)
     folder = (settings().home / "flink" / "savepoints").as_uri() if local else None
     path = target.stop(running, folder)
     Deployments(settings().home, target.rest_url).stopped(job_name, path)

@@ -15,7 +15,7 @@ from udfs.core.commands import Limits
 from udfs.core.fold import KeyState
 from udfs.core.orchestration import Orchestrator
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, StateFunction
+from udfs.keyed_function import BadCall, Columns, StateFunction, check_call
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -63,10 +63,9 @@ class Orchestrate(StateFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "Orchestrate":
         """Check the call. Raises BadCall."""
-        known = ["slots", *(field.name for field in fields(Limits))]
+        options = [field.name for field in fields(Limits)]
+        check_call("orchestrate", arguments, options, columns, TAKES)
         for name, value in arguments.items():
-            if name not in known:
-                raise BadCall(name, f"orchestrate has no option {name}", ", ".join(known))
             most = MOST.get(name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             least = 0 if name == "replans" else 1
@@ -79,7 +78,6 @@ class Orchestrate(StateFunction):
         kinds = arguments.get("kinds", "")
         if not isinstance(kinds, str):
             raise BadCall("kinds", f"kinds is {kinds!r}", "kinds of workers: 'crm, website'")
-        check_takes("orchestrate", TAKES, columns)
         given = {n: v for n, v in arguments.items() if n not in ("slots", "kinds")}
         return cls(Limits(kinds=tuple(re.findall(r"[^\s,]+", kinds)), **given))
 
@@ -88,13 +86,3 @@ class Orchestrate(StateFunction):
 
     def new_state(self, key: str, pieces: Mapping[str, dict[str, Any]]) -> KeyState:
         return Orchestrator(key, pieces, self.limits)
-
-
-def check_takes(function: str, takes: Mapping[str, str], columns: Columns) -> None:
-    """That the input has these columns. Raises BadCall."""
-    given = dict(columns)
-    for name, declared in takes.items():
-        found = given.get(name)
-        if found is None or found.kind != declared:
-            what = f"the input of {function} has {name} {found or 'nowhere'}"
-            raise BadCall("input", what, f"{name} {declared}")

@@ -23,13 +23,12 @@ from udfs.core.fold import Emitted, KeyState
 from udfs.core.slot import Entry
 from udfs.core.tool import THREADS, Tool, ToolError, as_json, resolve_tool
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result, StateFunction
-from udfs.orchestrate import check_takes
+from udfs.keyed_function import BadCall, Columns, KeyedFunction, Result, StateFunction, check_call
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
 
-OPTIONS = "agent or function, inline, timeout_s, slots"
+OPTIONS = ("agent", "function", "inline", "timeout_s")
 TIMEOUT_S = 60
 CONCURRENCY = 256
 GIVES = {"status": "STRING", "result": "STRING", "reason": "STRING"}
@@ -39,9 +38,7 @@ def plan(
     arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
 ) -> KeyedFunction | StateFunction:
     """Check the call. Raises BadCall, and what reading an agent's definition raises."""
-    known = {"agent", "function", "inline", "timeout_s", "slots"}
-    if unknown := sorted(set(arguments) - known):
-        raise BadCall(unknown[0], f"work has no option {unknown[0]}", OPTIONS)
+    check_call("work", arguments, OPTIONS)
     agent, function = arguments.get("agent"), arguments.get("function")
     if (agent is None) == (function is None):
         raise BadCall("function", "work is told no worker, or two", "agent => … or function => …")
@@ -56,7 +53,7 @@ def plan(
     timeout_s = arguments.get("timeout_s", TIMEOUT_S)
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or timeout_s <= 0:
         raise BadCall("timeout_s", f"timeout_s is {timeout_s!r}", "seconds, above 0")
-    check_takes("work", {"input": "STRING"}, columns)
+    check_call("work", arguments, OPTIONS, columns, {"input": "STRING"})
     try:
         tool = resolve_tool(function)
     except DefinitionError as error:

@@ -48,8 +48,9 @@ def nearest(topic: str, texts: Iterable[str], least: float) -> list[str]:
     """Those texts that have at least this much of a topic, most first."""
     found = list(dict.fromkeys(texts))
     relevance = Relevance(topic, found)
-    kept = [text for text in found if relevance.meets(stems(text), least)]
-    return sorted(kept, key=lambda text: -relevance.of(stems(text)))
+    words = {text: stems(text) for text in found}
+    kept = [text for text in found if relevance.meets(words[text], least)]
+    return sorted(kept, key=lambda text: -relevance.of(words[text]))
 
 
 def _has(found: Collection[str], wanted: str) -> bool:

@@ -128,12 +128,8 @@ class Orchestra:
 
     def restarts(self) -> int:
         """How often Flink restarted any of the jobs."""
-        total = 0
-        for job in self.cluster.jobs():
-            if not job.ended:
-                found = self.cluster.get(f"/jobs/{job.id}/metrics", get="numRestarts")
-                total += int(float(found[0]["value"])) if found else 0
-        return total
+        running = [job for job in self.cluster.jobs() if not job.ended]
+        return sum(self.cluster.restarts(job.id) or 0 for job in running)
 
 
 def kill_worker(rng: random.Random, kinds: tuple[str, ...] = ("Beam worker", "run process")) -> str:

@@ -161,7 +161,7 @@ def _kill(cluster: Cluster, name: str, rng: random.Random) -> int:
     """kill -9 of the TaskManager that this job's last part is in; 1 where the job restarted."""
     job = cluster.running(name)
     assert job
-    before = _restarts(cluster, job.id)
+    before = cluster.restarts(job.id) or 0
     host = _taskmanager(cluster, job.id)
     record = StackRecord.load(settings().home).processes[f"flink-{host}"]
     process = next(p for p in record.family() if "java" in p.name())
@@ -173,7 +173,7 @@ def _kill(cluster: Cluster, name: str, rng: random.Random) -> int:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         states = {vertex["status"] for vertex in cluster.vertices(job.id)}
-        if states <= {"RUNNING", "FINISHED"} and _restarts(cluster, job.id) > before:
+        if states <= {"RUNNING", "FINISHED"} and (cluster.restarts(job.id) or 0) > before:
             return 1
         time.sleep(0.2)
     raise AssertionError(f"{name} does not run again")
@@ -184,8 +184,3 @@ def _taskmanager(cluster: Cluster, job_id: str) -> str:
     vertex = cluster.vertices(job_id)[-1]["id"]
     found: Any = cluster.get(f"/jobs/{job_id}/vertices/{vertex}/taskmanagers")
     return "-".join(found["taskmanagers"][0]["taskmanager-id"].split("-")[:2])
-
-
-def _restarts(cluster: Cluster, job_id: str) -> int:
-    found = cluster.get(f"/jobs/{job_id}/metrics", get="numRestarts")
-    return int(float(found[0]["value"])) if found else 0

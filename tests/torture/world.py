@@ -151,10 +151,9 @@ class World:
 
 def restarts_of(cluster: Cluster, job: JobStatus) -> int:
     """By Flink's own count, or by its failures where it is too busy restarting to count."""
-    counted = cluster.get(f"/jobs/{job.id}/metrics", get="numRestarts")
     history = cluster.get(f"/jobs/{job.id}/exceptions").get("exceptionHistory", {})
     failures = len(history.get("entries") or ())
-    return max(failures, int(float(counted[0]["value"])) if counted else 0)
+    return max(failures, cluster.restarts(job.id) or 0)
 
 
 def write(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.udfs.core.orchestration_world import Map
 from udfs.bundles import BundleState
 from udfs.core.bundle import DEADLINE_S, QUIET_MS, Bundle
 from udfs.core.fold import BadEvent, Emitted, Fold
@@ -25,7 +26,7 @@ class Deliveries:
         self.restart()
 
     def restart(self) -> None:
-        self.fold = Fold(_Map(self.store), BundleState).load()
+        self.fold = Fold(Map(self.store), BundleState).load()
 
     def send(self, ce_id: str, kind: str, event: dict[str, Any], trace: str = TRACE) -> None:
         headers = {"ce_id": ce_id.encode(), "traceparent": f"00-{trace}-{'3' * 16}-01".encode()}
@@ -40,19 +41,6 @@ class Deliveries:
     @property
     def versions(self) -> list[dict[str, Any]]:
         return [one.values for one in self.fired]
-
-
-class _Map(dict[str, bytes]):
-    """Flink's MapState over a dictionary that outlives it."""
-
-    def __init__(self, kept: dict[str, bytes]) -> None:
-        self._kept = kept
-
-    def items(self) -> Any:
-        return list(self._kept.items())
-
-    def put(self, key: str, value: bytes) -> None:
-        self._kept[key] = value
 
 
 Event = tuple[str, str, dict[str, Any]]
