@@ -50,8 +50,9 @@ def test_each_bundle_has_one_brief_of_each_version_and_pays_once_whatever_is_kil
 def test_a_call_is_paid_twice_unless_its_answer_was_on_the_way_at_a_kill() -> None:
     asked = {"status": 200, "endpoint": "chat", "messages_sha256": "a"}
     answers = [{**asked, "at": at, "finished_at": at + 1.0} for at in (10.0, 20.0, 30.0)]
-    blow = Blow("run process", "kill", 1, 1, 1, at=10.5)
-    counted = research.paid_twice(answers, [blow, replace(blow, victim="MongoDB server", at=20.5)])
+    blow = Blow("run process", "kill", 1, 1, 1, at=10.5, seen_at=10.6)
+    other = replace(blow, victim="MongoDB server", at=20.5, seen_at=20.6)
+    counted = research.paid_twice(answers, [blow, other])
     assert counted == {"once": 1, "in flight": 1, "again": 1}
 
 

@@ -33,6 +33,7 @@ BUNDLES, PAGES_LEAST, MORE_PAGES = 20, 5, 5
 LATENCY_MS = 100
 FIRST_S, SETTLE_S, IN_FLIGHT_S, QUIET_S = 240.0, 300.0, 90.0, 8.0
 LOST_S = 3.0  # between an answer and its being in the journal
+DYING_S = 1.0  # between a failure that Flink has noted and the end of the job's last run
 
 Report = Callable[[str], None]
 Json = dict[str, Any]
@@ -248,9 +249,12 @@ def judged(bundles: Sequence[Bundle], told: Told) -> Counter[str]:
 
 def paid_twice(answers: Sequence[Json], blows: Sequence[Blow]) -> Counter[str]:
     """Answered calls; those paid again whose first answer was on its way when a process that asks
-    was killed; and those paid again though nothing had happened to the answer."""
+    was killed; and those paid again though nothing had happened to the answer.
+
+    What a TaskManager leaves behind still asks until Flink has noted the failure and ended it.
+    """
     paid: Counter[str] = Counter()
-    deaths = [blow.at for blow in blows if blow.victim != "MongoDB server"]
+    deaths = [blow for blow in blows if blow.victim != "MongoDB server"]
     calls: Mapping[str, list[Json]] = defaultdict(list)
     for answer in answers:
         if answer["status"] == 200 and answer["endpoint"] == "chat":
@@ -260,7 +264,10 @@ def paid_twice(answers: Sequence[Json], blows: Sequence[Blow]) -> Counter[str]:
         paid["once"] += 1
         for answer in same[:-1]:
             lost_until = answer["finished_at"] + LOST_S
-            excused = any(answer["at"] <= death <= lost_until for death in deaths)
+            excused = any(
+                answer["at"] <= death.seen_at + DYING_S and death.at <= lost_until
+                for death in deaths
+            )
             paid["in flight" if excused else "again"] += 1
     return paid
 

@@ -111,4 +111,4 @@ def _kill_workers(place: World) -> Blow:
     found, at = kills.processes(place, "Python worker"), time.time()
     for process in found:
         os.kill(process.pid, signal.SIGKILL)
-    return Blow("Python worker", "kill", found[0].pid, 2, 0, at)
+    return Blow("Python worker", "kill", found[0].pid, 2, 0, at, time.time())
