@@ -5,6 +5,7 @@ stack fills it in (`deploy.stack.environment`), a cluster's image or deployment 
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +32,9 @@ class Settings(BaseSettings):
     smtp_url: SecretStr | None = Field(None, validation_alias="SMTP_URL")
     mail_from: str = Field("agents@tidemill.example", validation_alias="TIDEMILL_MAIL_FROM")
     flink_rest_url: str | None = Field(None, validation_alias="FLINK_REST_URL")
+    flink_scheduler: Literal["default", "adaptive"] = Field(
+        "default", validation_alias="TIDEMILL_FLINK_SCHEDULER"
+    )
     allow_local_web: bool = Field(False, validation_alias="TIDEMILL_ALLOW_LOCAL_WEB")
     folders: str | None = Field(None, validation_alias="TIDEMILL_FOLDERS")
     transcription_url: str | None = Field(None, validation_alias="TIDEMILL_TRANSCRIPTION_URL")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from connectors.settings import settings
 from deploy.jars import flink_python_jar, jars
 from deploy.java import COMPILE_LATER, COMPILE_LIGHTLY, java_home
 
@@ -51,10 +52,11 @@ def write_configuration(home: Path, rest_port: int, rpc_port: int) -> Path:
     folder = home / "flink" / "conf"
     for path in (folder, home / "flink" / "tmp"):
         path.mkdir(parents=True, exist_ok=True)
-    settings = {
+    configuration = {
         **_read(flink_home() / "conf" / "config.yaml", only="env.java.opts.all"),
         **job_configuration(),
         **_read(FOLDER / "cluster.yaml"),
+        **(_read(FOLDER / "adaptive.yaml") if settings().flink_scheduler == "adaptive" else {}),
         **local_configuration(home),
         "jobmanager.rpc.port": str(rpc_port),
         "rest.port": str(rest_port),
@@ -64,7 +66,7 @@ def write_configuration(home: Path, rest_port: int, rpc_port: int) -> Path:
     # A plain `flink run` with this FLINK_CONF_DIR finds its own log settings here, too.
     for file in (flink_home() / "conf").glob("log4j*.properties"):
         shutil.copy(file, folder)
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings, width=1000))
+    (folder / "config.yaml").write_text(yaml.safe_dump(configuration, width=1000))
     return folder
 
 

@@ -1,17 +1,10 @@
-"""A Flink cluster's REST API in, its jobs by name out; and what must be known to resume one.
+"""The REST API of a Flink session cluster in, its jobs by name out."""
 
-`Cluster` talks to any session cluster. `Deployments` remembers, in $TIDEMILL_HOME, under which id
-each job was last submitted and where its last savepoint lies.
-"""
-
-import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 import httpx2 as httpx
 
@@ -115,6 +108,14 @@ class Cluster:
         found = self.get(f"/jobs/{job_id}/metrics", get="numRestarts")
         return int(float(found[0]["value"])) if found else None
 
+    def last_checkpoint(self, job_id: str) -> str | None:
+        """Where the job's last checkpoint, or savepoint, lies; None where it never came to one."""
+        latest = self.get(f"/jobs/{job_id}/checkpoints").get("latest") or {}
+        ended = [one for name in ("completed", "savepoint") if (one := latest.get(name))]
+        there = [one for one in ended if one.get("external_path") and not one.get("discarded")]
+        last = max(there, key=lambda one: int(one["trigger_timestamp"]), default=None)
+        return str(last["external_path"]) if last else None
+
     def failure(self, job_id: str) -> str | None:
         """The root cause of the job's last failure, in a sentence."""
         history = self.get(f"/jobs/{job_id}/exceptions").get("exceptionHistory", {})
@@ -136,6 +137,35 @@ class Cluster:
                     f"see {self.rest_url}/#/job/running/{job_id}/exceptions",
                 )
             time.sleep(0.2)
+
+    def scheduler(self) -> str:
+        """Which one places the cluster's jobs: `default`, or `adaptive`, which can rescale them."""
+        configuration = {one["key"]: one["value"] for one in self.get("/jobmanager/config")}
+        return str(configuration.get("jobmanager.scheduler", "default")).lower()
+
+    def rescale(self, job: JobStatus, parallelism: int, timeout_s: float = 120) -> None:
+        """Give a running job so many subtasks of each vertex, in place; return when they run.
+
+        Under the adaptive scheduler only. A vertex that cannot have as many has its most.
+        """
+        wanted = {v["id"]: min(parallelism, v["maxParallelism"]) for v in self.vertices(job.id)}
+        bounds = {
+            vertex: {"parallelism": {"lowerBound": 1, "upperBound": most}}
+            for vertex, most in wanted.items()
+        }
+        self._answer("PUT", f"/jobs/{job.id}/resource-requirements", json=bounds)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            now = self.vertices(job.id)
+            if all(v["status"] == "RUNNING" and v["parallelism"] == wanted[v["id"]] for v in now):
+                return
+            if time.monotonic() > deadline:
+                found = ", ".join(str(v["parallelism"]) for v in now)
+                raise TidemillError(
+                    f"{job.name} has not got parallelism {parallelism} within {timeout_s:.0f} s",
+                    f"its vertices have {found}; see {self.rest_url}/#/job/running/{job.id}",
+                )
+            time.sleep(0.1)
 
     def wait_for_room(self, names: Sequence[str], parallelism: int) -> None:
         """Return when these jobs find a task slot for each subtask, each in place of its own name.
@@ -179,45 +209,6 @@ def _last_cause(stack_trace: str) -> str:
     causes = [line for line in lines if line.startswith("Caused by:")] or lines[:1]
     python = [line for line in lines if line[:1].isalpha() and "Error: " in line[:60]]
     return (python[-1:] or causes[-1:] or ["unknown"])[0].removeprefix("Caused by:").strip()[:400]
-
-
-class Deployments:
-    """What was submitted where: `flink/deployments.json` under the home folder."""
-
-    def __init__(self, home: Path, rest_url: str) -> None:
-        self.file, self.rest_url = home / "flink" / "deployments.json", rest_url
-        self.checkpoints = home / "flink" / "checkpoints"
-
-    def _load(self) -> dict[str, dict[str, str]]:
-        try:
-            return dict(json.loads(self.file.read_text()))
-        except (OSError, ValueError):
-            return {}
-
-    def _save(self, name: str, entry: dict[str, str]) -> None:
-        known = self._load()
-        known[name] = entry
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known, indent=2))
-        temporary.replace(self.file)
-
-    def submitted(self, name: str, job_id: str) -> None:
-        self._save(name, {"job_id": job_id})
-
-    def stopped(self, name: str, savepoint: str) -> None:
-        self._save(name, {"savepoint": savepoint})
-
-    def resume_path(self, name: str) -> str | None:
-        """Where the job goes on: its last savepoint, else its last checkpoint that is whole."""
-        entry = self._load().get(name, {})
-        if "savepoint" in entry:
-            path = entry["savepoint"]
-            there = not path.startswith("file:") or Path(unquote(urlparse(path).path)).exists()
-            return path if there else None
-        folder = self.checkpoints / entry.get("job_id", "-")
-        whole = [p for p in folder.glob("chk-*") if (p / "_metadata").is_file()]
-        return max(whole, key=lambda p: int(p.name[4:])).as_uri() if whole else None
 
 
 def cluster() -> tuple[Cluster, bool]:

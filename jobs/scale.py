@@ -1,8 +1,7 @@
 """A running job and a number in, the same job with so many parallel subtasks out: `tidemill scale`.
 
-It stops with a savepoint and goes on from there with other subtasks; keyed state moves by slots,
-and the topics keep what comes in between. Flink's adaptive scheduler could do that in place; the
-local cluster keeps the default one, under which recovery after a kill is measured.
+Where the cluster's scheduler is the adaptive one, in place. Elsewhere it stops with a savepoint and
+goes on from there. Keyed state moves by slots, and the topics keep what comes in between.
 """
 
 import time
@@ -22,23 +21,29 @@ def scale(
     parallelism: Annotated[int, typer.Argument(help="How many parallel subtasks, from 1 on.")],
 ) -> None:
     """Give a running job more or fewer parallel workers; none of its events is lost or doubled."""
-    from jobs.submit import submit
-
-    target, _ = cluster()
+    target, local = cluster()
     name = job.replace("/", ".")
-    _check(target, name, parallelism)
     begun = time.monotonic()
-    script = name.replace(".", "/", 1)
-    submit([script], replace=True, overrides={"parallelism.default": str(parallelism)})
+    how = _scale(target, name, parallelism, local)
     seconds = time.monotonic() - begun
     Console(highlight=False, soft_wrap=True).print(
-        f"{name} runs with parallelism {parallelism}, from a savepoint ({seconds:.1f} s)"
+        f"{name} runs with parallelism {parallelism}, {how} ({seconds:.1f} s)"
     )
 
 
-def _check(target: Cluster, name: str, parallelism: int) -> None:
-    """Raise TidemillError, before anything is stopped, where it could not run so."""
-    target.must_run(name)
+def _scale(target: Cluster, name: str, parallelism: int, local: bool) -> str:
+    """Do it; how it was done. Raises TidemillError, before anything is stopped, where it cannot."""
+    from jobs.submit import submit
+
+    running = target.must_run(name)
     if not 1 <= parallelism <= PARALLELISM_MAX:
         most = f"a number from 1 to {PARALLELISM_MAX}"
         raise TidemillError(f"{parallelism} is no parallelism", most)
+    if target.scheduler() == "adaptive":
+        if local:
+            target.wait_for_room([name], parallelism)
+        target.rescale(running, parallelism)
+        return "in place"
+    script = name.replace(".", "/", 1)
+    submit([script], replace=True, overrides={"parallelism.default": str(parallelism)})
+    return "from a savepoint"

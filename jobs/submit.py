@@ -12,7 +12,8 @@ from connectors.settings import settings
 from deploy import stack
 from deploy.flink_cluster import flink_home, job_configuration, local_configuration
 from jobs.assemble import Job, assemble
-from jobs.cluster import Cluster, Deployments, cluster
+from jobs.cluster import Cluster, cluster
+from jobs.deployments import Deployments
 from jobs.errors import TidemillError
 from jobs.planner import environments, job_failure
 from jobs.script import Script
@@ -97,7 +98,7 @@ def submit(
     nothing and reads its topics `from_beginning`.
     """
     target, local = cluster()
-    deployments = Deployments(settings().home, target.rest_url)
+    deployments = Deployments(settings().home, target, local=local)
     scripts = [load(name) for name in names]
     if not replace:
         for script in scripts:
@@ -179,7 +180,7 @@ def stop(name: str, *, report: Report = quiet) -> str:
     running = target.must_run(job_name)
     folder = (settings().home / "flink" / "savepoints").as_uri() if local else None
     path = target.stop(running, folder)
-    Deployments(settings().home, target.rest_url).stopped(job_name, path)
+    Deployments(settings().home, target, local=local).stopped(job_name, path)
     report(job_name, f"stopped, savepoint {path}")
     return path
 

@@ -51,7 +51,7 @@ def alone(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("alone")
 def test_the_trade_log_is_the_references_whatever_is_killed() -> None:
     outcome = market.run(20_000, kills=2, seed=3, report=print)
@@ -59,7 +59,7 @@ def test_the_trade_log_is_the_references_whatever_is_killed() -> None:
     assert outcome.restarts == 2
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("alone")
 def test_workers_may_die_and_their_number_change_while_commands_are_at_work() -> None:
     outcome = orchestration.run(1_000, kills=2, seed=6, report=print)

@@ -1,4 +1,4 @@
-"""A tenth of `make torture`: the same code, each tenth case, a small flood, two planted defects."""
+"""A tenth of `make torture`: the same code, each tenth case, a small flood, one planted defect."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.torture.research import model, oracle, shapes
 from tests.torture.research import run as research
 from tests.torture.world import NAMES, world
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 SEED = 7
 
 
@@ -37,7 +37,9 @@ def test_a_share_of_bad_input_to_the_research_team_ends_as_expected_and_stops_no
     with world(topics=shapes.TOPICS) as place:
         place.submit(*shapes.NAMES)
         outside, cases = oracle.Outside(), research.tenth(research.all_cases(), SEED)
-        found = run.run_wave(place, outside, cases, print, topics=())
+        found = run.run_wave(
+            place, outside, cases, print, topics=(), patience_s=research.PATIENCE_S
+        )
         found += research.effects(outside)
     assert [str(one) for one in found if not one.good] == []
     assert len(found) > 30
@@ -50,12 +52,12 @@ def test_a_brief_that_would_act_is_told_from_one_that_shows() -> None:
     assert all(oracle.ACTS.search(text) for text in acting)
 
 
-def test_poison_among_thousands_of_records_stops_no_job_and_planted_defects_are_seen() -> None:
+def test_poison_among_thousands_of_records_stops_no_job_and_a_planted_defect_is_seen() -> None:
     with tempfile.TemporaryDirectory() as folder, volume.ground():
         done = volume.flood("flood", 20_000, SEED, Path(folder))
         assert done.breaches == {}
         assert len(done.dead) > 100 and done.kinds > 40
-        seen = controls.guarding(SEED, print, controls.GUARDING[1:3])
+        seen = controls.guarding(SEED, print, controls.GUARDING[1:2])
     assert [str(control) for control in seen if not control.caught] == []
 
 

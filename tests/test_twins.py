@@ -20,7 +20,7 @@ def test_a_killed_worker_of_the_twin_loses_no_command() -> None:
 
 
 def test_a_worker_that_joins_the_twin_gets_work() -> None:
-    outcome, _ = pool.worker_joins(2_000, 1, 5.0)
+    outcome, _ = pool.worker_joins(2_000, 1, 100.0)
     assert outcome.results == 2_000
     assert len(outcome.by_worker) == 2
 

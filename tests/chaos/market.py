@@ -162,10 +162,8 @@ def _kill(cluster: Cluster, name: str, rng: random.Random) -> int:
     job = cluster.running(name)
     assert job
     before = cluster.restarts(job.id) or 0
-    host = _taskmanager(cluster, job.id)
-    record = StackRecord.load(settings().home).processes[f"flink-{host}"]
-    process = next(p for p in record.family() if "java" in p.name())
     time.sleep(rng.random())
+    host, process = _taskmanager(cluster, job.id)
     os.kill(process.pid, signal.SIGKILL)
     psutil.wait_procs([process], timeout=10)
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
@@ -173,14 +171,33 @@ def _kill(cluster: Cluster, name: str, rng: random.Random) -> int:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         states = {vertex["status"] for vertex in cluster.vertices(job.id)}
-        if states <= {"RUNNING", "FINISHED"} and (cluster.restarts(job.id) or 0) > before:
+        moved = _host(cluster, job.id) != host
+        if moved and states <= {"RUNNING", "FINISHED"} and _restarted(cluster, job.id, before):
             return 1
         time.sleep(0.2)
     raise AssertionError(f"{name} does not run again")
 
 
-def _taskmanager(cluster: Cluster, job_id: str) -> str:
-    """`taskmanager-1` or `taskmanager-2`: where the job's last vertex runs."""
+def _restarted(cluster: Cluster, job_id: str, before: int) -> bool:
+    return (cluster.restarts(job_id) or 0) > before
+
+
+def _taskmanager(cluster: Cluster, job_id: str) -> tuple[str, psutil.Process]:
+    """Where the job's last vertex runs: Flink's name of the TaskManager, and its JVM.
+
+    What Flink's REST says may be some seconds old, and be of one that was killed.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        host = _host(cluster, job_id)
+        for record in StackRecord.load(settings().home).processes.values():
+            if record.identity == host:
+                return host, next(p for p in record.family() if "java" in p.name())
+        time.sleep(0.2)
+    raise AssertionError(f"the job runs on {host}, which is no process of the stack")
+
+
+def _host(cluster: Cluster, job_id: str) -> str:
     vertex = cluster.vertices(job_id)[-1]["id"]
     found: Any = cluster.get(f"/jobs/{job_id}/vertices/{vertex}/taskmanagers")
-    return "-".join(found["taskmanagers"][0]["taskmanager-id"].split("-")[:2])
+    return str(found["taskmanagers"][0]["taskmanager-id"])

@@ -7,13 +7,14 @@ import email
 import email.policy
 import json
 import os
+import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectors.kafka import KafkaRecord, partitions, read_all
+from connectors.kafka import KafkaError, KafkaRecord, partitions, read_all
 from connectors.mongodb import client
 from connectors.settings import settings
 
@@ -22,6 +23,7 @@ ONE_EACH = ("lead_ingestion_output", "lead_scoring_output", *ROUTES, "email_camp
 OUTPUTS = (*ONE_EACH, "sent_emails")
 ENDS = ("leads_disqualified",)
 DEAD_LETTERS = "sdr_dead_letters"
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -60,7 +62,18 @@ class Verdict:
 
 
 def gather(mail_folder: Path, answers: Path) -> Evidence:
-    """Read all of it, now."""
+    """Read all of it, now; again where a broker that was killed is not itself yet."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return _gathered(mail_folder, answers)
+        except KafkaError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def _gathered(mail_folder: Path, answers: Path) -> Evidence:
     servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
     there = partitions(servers)
     wanted = [t for t in (*OUTPUTS, DEAD_LETTERS) if t in there]

@@ -26,10 +26,12 @@ class Outcome:
     seconds: float
 
 
-def run(commands: int, kills: int, seed: int, report: Report) -> Outcome:
+def run(
+    commands: int, kills: int, seed: int, report: Report, scheduler: str = "default"
+) -> Outcome:
     """Raises AssertionError where an objective has no answer, two that differ, or a wrong one."""
     begun = time.monotonic()
-    with orchestra("play_slowly", *BACKOFF) as running:
+    with orchestra("play_slowly", *BACKOFF, scheduler=scheduler) as running:
         _refused(running)
         struck, took = _disturbed(running, commands, kills, random.Random(seed), report)
         running.wait(600)

@@ -100,7 +100,7 @@ def run(
         outcome.verdict = oracle.judge(place.fed, evidence)
         outcome.leads = len(place.fed)
         outcome.most_calls = evidence.most_calls
-        outcome.balanced = "BALANCED" in place.status()
+        outcome.balanced = "\nBALANCED:" in f"\n{place.status()}"
         outcome.seconds = time.monotonic() - started
     return outcome
 

@@ -111,7 +111,7 @@ class World:
 
     def status(self) -> str:
         """What `tidemill status` prints."""
-        done = tidemill("status", self.team, environment=dict(os.environ), timeout_s=120)
+        done = tidemill("status", self.team, environment=dict(os.environ), timeout_s=300)
         return done.stdout + done.stderr
 
     def feed(self, records: Sequence[NewRecord]) -> None:

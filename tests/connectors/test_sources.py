@@ -184,7 +184,7 @@ def test_what_never_ends_or_explodes_is_cut_off_and_the_next_source_is_read(
 def test_a_site_that_drips_is_left_alone_after_three_tries() -> None:
     answer: Answer = lambda path, write: drip(server, OK, write)  # noqa: E731
     with site(answer) as server:
-        sources = Sources(replace(LOCAL, total_s=0.3), first_wait_s=0.01)
+        sources = Sources(replace(LOCAL, total_s=1.5), first_wait_s=0.01)
         first, second = visited((url(server), None, {}), (url(server), None, {}), sources=sources)
         assert len(server.requests) == 3
     assert isinstance(first, SourceFailed) and first.reason == "timeout"

@@ -51,6 +51,8 @@ class _Request(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         head = b"".join(itertools.takewhile(bytes.strip, self.rfile))
+        if length := re.search(rb"(?i)^content-length: *(\d+)", head, re.M):
+            self.rfile.read(int(length[1]))  # closing on what is unread takes the answer back
         if head.startswith(b"GET /robots.txt "):
             self.server.robots_asked += 1
             self.wfile.write(self.server.robots)

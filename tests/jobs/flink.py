@@ -95,15 +95,16 @@ class TeamOfOne:
         """Run to the end of what the topics hold now."""
         self.job(options).plan().execute().get_job_execution_result().result()
 
-    def run_until_committed(self, table: str, count: int) -> None:
-        """Run without an end, until the job's group has committed `count` records of a topic.
+    def run_until_committed(self, table: str, count: int, written: str) -> None:
+        """Run without an end, until the job's group has committed `count` records of a topic and
+        has `written` as many to another.
 
         A bounded run hands its last offsets to a consumer that it may close before they are sent.
         """
         client = self.job(endless=True).plan().execute()
         try:
             deadline = time.monotonic() + COMMITTED_S
-            while self.committed(table) < count:
+            while self.committed(table) < count or len(self.rows(written)) < count:
                 assert time.monotonic() < deadline, "no offsets committed"
                 time.sleep(0.2)
         finally:

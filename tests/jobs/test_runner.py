@@ -213,7 +213,7 @@ FROM numbers_in;
 
 def test_a_job_that_runs_again_goes_on_at_its_consumer_groups_offsets(team: TeamOfOne) -> None:
     team.send("numbers", [("a", {"n": 1})])
-    team.run_until_committed("numbers", 1)
+    team.run_until_committed("numbers", 1, "echoes")
     team.send("numbers", [("a", {"n": 2})])
     team.run()
     assert [row["n"] for _, row in team.rows("echoes")] == [1, 2]

@@ -13,7 +13,7 @@ from udfs.keyed_function import KeyedFunction, Result
 
 
 class Sample(KeyedFunction):
-    """`do` in a row says what its run does: wait, fail, die, hang; else it answers."""
+    """`do` in a row says what its run does: hang, hang once, fail, die, exit; else it answers."""
 
     concurrency = 4
     finish_s = 2.0
@@ -32,6 +32,8 @@ class Sample(KeyedFunction):
         (self.folder / f"{entry.sequence}.{os.getpid()}").touch()
         match entry.row.get("do"):
             case "hang":
+                await asyncio.sleep(3600)
+            case "hang once" if len(list(self.folder.glob(f"{entry.sequence}.*"))) == 1:
                 await asyncio.sleep(3600)
             case "exit":
                 sys.stdout.flush()

@@ -78,7 +78,7 @@ def test_results_come_back_under_their_label_and_a_defect_is_a_result(tmp_path: 
 def test_a_killed_process_is_started_anew_with_what_was_in_flight(tmp_path: Path) -> None:
     with runs_of(tmp_path) as runs:
         for sequence in range(4):
-            runs.start("a", entry(sequence, seconds=1), [])
+            runs.start("a", entry(sequence, do="hang once"), [])
         assert runs.full
         until(lambda: tries(tmp_path, 3) == 1)
         children()[0].kill()

@@ -1,0 +1,79 @@
+"""What was submitted where in, where a job of that name goes on out.
+
+`flink/deployments.json` under the home folder knows under which id, and on which cluster, each job
+was last submitted, and where its last savepoint lies.
+"""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from jobs.cluster import Cluster
+from jobs.errors import TidemillError
+
+LOCAL = "local"
+
+
+class Deployments:
+    """The jobs of one cluster; those of the `local` one have their checkpoints under `home`."""
+
+    def __init__(self, home: Path, cluster: Cluster, *, local: bool) -> None:
+        self._folder = home / "flink"
+        self._file = self._folder / "deployments.json"
+        self._cluster, self._place = cluster, LOCAL if local else cluster.rest_url
+
+    def submitted(self, name: str, job_id: str) -> None:
+        self._save(name, {"job_id": job_id})
+
+    def stopped(self, name: str, savepoint: str) -> None:
+        self._save(name, {"savepoint": savepoint})
+
+    def resume_path(self, name: str) -> str | None:
+        """Where the job goes on: its last savepoint, else its last checkpoint that is whole.
+
+        None where it never ran there, or never came to one. Raises TidemillError where it ran and
+        nobody can tell.
+        """
+        entry = self._load().get(name, {})
+        if entry.get("cluster", self._place) != self._place:
+            return None
+        if "savepoint" in entry:
+            path = entry["savepoint"]
+            here = path.startswith("file:") and self._place == LOCAL
+            there = not here or Path(unquote(urlparse(path).path)).exists()
+            return path if there else None
+        if "job_id" not in entry:
+            return None
+        if self._place == LOCAL:
+            return self._retained(entry["job_id"])
+        return self._told(name, entry["job_id"])
+
+    def _retained(self, job_id: str) -> str | None:
+        folder = self._folder / "checkpoints" / job_id
+        whole = [p for p in folder.glob("chk-*") if (p / "_metadata").is_file()]
+        return max(whole, key=lambda p: int(p.name[4:])).as_uri() if whole else None
+
+    def _told(self, name: str, job_id: str) -> str | None:
+        """What the cluster says; it forgets jobs when its JobManager starts anew."""
+        if not any(job.id == job_id for job in self._cluster.jobs()):
+            raise TidemillError(
+                f"{name} ran as job {job_id}, which the cluster no longer knows, so nobody can "
+                "tell where its last checkpoint lies",
+                "name it with --from-savepoint, or go on without what the job knew: --fresh",
+            )
+        return self._cluster.last_checkpoint(job_id)
+
+    def _load(self) -> dict[str, dict[str, str]]:
+        try:
+            return dict(json.loads(self._file.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _save(self, name: str, entry: dict[str, str]) -> None:
+        known = self._load()
+        known[name] = {**entry, "cluster": self._place}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(known, indent=2))
+        temporary.replace(self._file)
