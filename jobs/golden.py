@@ -171,7 +171,9 @@ class GoldenTest:
                 # PyFlink's own method lacks the format, which Java's has required since Flink 1.15.
                 return str(client._j_job_client.stopWithSavepoint(False, savepoints, kind).get())
             except Exception:  # a savepoint that fails on a busy machine leaves the job as it was
-                if not left or client.get_job_status().result().name != "RUNNING":
+                if client.get_job_status().result().name != "RUNNING":
+                    _raise_failure(client)
+                if not left:
                     raise
                 time.sleep(1)
 
@@ -205,6 +207,14 @@ class GoldenTest:
 
 def _covers(row: Row, wanted: Row) -> bool:
     return all(name in row and row[name] == value for name, value in wanted.items())
+
+
+def _raise_failure(client: Any) -> None:
+    """Raise why the job has failed, where it has."""
+    try:
+        client.get_job_execution_result().result()
+    except Exception as error:
+        raise job_failure(error) from error
 
 
 def _rows(facts: TableFacts, topics: FileTopics) -> list[Row]:

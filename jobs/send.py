@@ -1,4 +1,4 @@
-"""A person's file of leads in, records on a team's topic out, all of them or none.
+"""A file of events (leads, tickets) in, records on a team's topic out, all of them or none.
 
     tidemill send sdr leads.csv
 

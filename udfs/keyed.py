@@ -1,4 +1,4 @@
-"""Events of one keyed view in, finished runs out: the operator under every keyed function.
+"""Events of one keyed view in, finished runs out: the operator under a keyed function that waits.
 
 A continuation: `process_element` stores the event in keyed state, hands it to the function's own
 process (`udfs.run_process`) and returns. Whoever is called next, an element or a timer, emits what
