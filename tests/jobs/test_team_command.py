@@ -6,10 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from jobs import dead_letters
+from jobs import dead_letters, parked
 from jobs.errors import TidemillError
 
 DESKS = [(dead_letters.app, name) for name in ("list", "show", "edit", "redrive", "discard")]
+DESKS += [(parked.app, name) for name in ("list", "sent", "again")]
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,8 @@ def test_a_command_is_explained_without_a_stack(app: typer.Typer, command: str) 
     assert result.exit_code == 0 and "Usage" in result.output and command in result.output
 
 
+@pytest.mark.parametrize("app", [dead_letters.app, parked.app])
 @pytest.mark.parametrize("words", [["sdr"], ["sdr", "list"]])
-def test_a_command_that_needs_the_stack_says_so(words: list[str]) -> None:
+def test_a_command_that_needs_the_stack_says_so(app: typer.Typer, words: list[str]) -> None:
     with pytest.raises(TidemillError, match="no local stack runs; run `tidemill up`"):
-        CliRunner().invoke(dead_letters.app, words, catch_exceptions=False)
+        CliRunner().invoke(app, words, catch_exceptions=False)
