@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from connectors.ledger import NOT_SENT
 from connectors.mongodb import Document
 from connectors.settings import settings
 from jobs import parked_view, settle
@@ -28,12 +29,12 @@ def list_mails(context: typer.Context) -> None:
     asked: Asked = context.obj
     mails = ParkedDesk(asked.team).mails
     if not mails:
-        asked.say(f"No mail of team {asked.name} is parked: the fate of each is known.")
+        asked.say(f"No mail of team {asked.name} is parked: none waits for a person.")
         return
     parked_view.print_mails(asked.console, asked.name, mails, settings().mail_from)
     if asked.console.is_terminal:
-        asked.say(f"Next: `tidemill parked {asked.name} sent ID` for what is there, `… again ID` ")
-        asked.say("for what is not there and is to be sent again.")
+        command = f"`tidemill parked {asked.name} sent ID`"
+        asked.say(f"Next: {command} if it is there, `… again ID` if it is not.")
 
 
 @app.command()
@@ -51,8 +52,7 @@ def again(
     ids: Ids,
     because: Annotated[str, typer.Option(help="Why, for who reads the decision later.")] = "",
 ) -> None:
-    """Say that these mails are not there: their events go on their topics again, as the next
-    attempt, which may send them."""
+    """Say that these mails are not there: their events are driven again, and may send them."""
     asked: Asked = context.obj
     parked = ParkedDesk(asked.team)
     mails, already = _chosen(parked, ids, "again")
@@ -72,10 +72,14 @@ def _chosen(parked: ParkedDesk, ids: Sequence[str], command: str) -> tuple[list[
             already.add(found["_id"])
         else:
             raise TidemillError(
-                f"mail {one_line(word)} is not parked any more, it is {found['status']}",
+                f"mail {one_line(word)} is not parked any more, it is {_status(found)}",
                 f"`tidemill parked {parked.team.team}` lists what is",
             )
     return list(mails.values()), len(already)
+
+
+def _status(entry: Document) -> str:
+    return "driven again" if entry.get("reason") == NOT_SENT else str(entry["status"])
 
 
 def _settled(parked: ParkedDesk, entry: Document, command: str) -> bool:

@@ -50,8 +50,7 @@ def again(parked: ParkedDesk, mails: Sequence[ParkedMail], because: str = "") ->
         attempts: dict[Event, int] = {}
         for mail in said:
             _drive(writing, mail, there[mail.effect_id], attempts)
-        for (topic, _), _ in attempts.items():
-            done.driven[topic] += 1
+        done.driven.update(topic for topic, _ in attempts)
     return done
 
 
@@ -75,13 +74,15 @@ def _resolved(mails: Sequence[ParkedMail], decision: str, done: Settled) -> list
 def _events(desk: Desk, mails: Sequence[ParkedMail], done: Settled) -> dict[str, list[KafkaRecord]]:
     """Effect id → the event that its mail was made of, each time that it lies there."""
     wanted: dict[str, Event] = {}
+    found: dict[Event, list[KafkaRecord]] = {}
     for mail in mails:
         record, why = _origin(desk, mail)
         if record is None:
             done.refused.append((mail, why))
         else:
-            wanted[mail.effect_id] = (record.topic, identity(record, flat_headers(record))[0])
-    found: dict[Event, list[KafkaRecord]] = {event: [] for event in wanted.values()}
+            event = (record.topic, identity(record, flat_headers(record))[0])
+            wanted[mail.effect_id] = event
+            found.setdefault(event, []).append(record)
     for record in read_all(desk.servers, {topic for topic, _ in found}) if found else ():
         event = (record.topic, identity(record, flat_headers(record))[0])
         if event in found:

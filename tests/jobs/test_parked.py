@@ -101,6 +101,8 @@ def test_a_mail_that_is_not_there_is_sent_by_the_next_attempt_of_its_event(
     assert said["effect_id"].startswith(id_) and said["because"] == "not in the log"
     assert "1 settled so already" in office.desk("again", id_)
     assert "No mail of team" in office.desk() and office.fates() == {"nurturing": 1}
+    with pytest.raises(TidemillError, match="is not parked any more, it is driven again"):
+        office.desk("sent", id_)
     assert [outcome.status for outcome in office.work()] == ["sent"]
     assert office.fates() == {"mailed": 1} and office.mails() == [1]
     assert "1 settled so already" in office.desk("again", id_)
