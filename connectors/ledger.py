@@ -20,6 +20,7 @@ from connectors.mongodb import MAJORITY, Document, until_available
 
 LEDGER, OPT_OUTS = "ledger", "opt_outs"
 DECISIONS = {"sent": "sent", "not_sent": "failed"}
+NOT_SENT = "resolved_not_sent"  # the reason of what a human said is not there
 
 
 class LedgerError(Exception):
@@ -114,6 +115,29 @@ class MongoLedger:
 
         return await until_available("parked effects", find)
 
+    async def said_not_sent(self, team: str) -> list[Document]:
+        """What a human said is not there and no attempt has claimed since, oldest first."""
+        condition = {
+            "parked_at": {"$exists": True},
+            "status": DECISIONS["not_sent"],
+            "reason": NOT_SENT,
+            **_of(team),
+        }
+
+        async def find() -> list[Document]:
+            return await self._entries.find(condition).sort("claimed_at").to_list()
+
+        return await until_available("effects said not to be sent", find)
+
+    async def beginning_with(self, team: str, start: str, limit: int) -> list[Document]:
+        """Up to so many effects of this team, in any status, whose id begins so."""
+        condition = {"_id": {"$regex": f"^{re.escape(start)}"}, **_of(team)}
+
+        async def find() -> list[Document]:
+            return await self._entries.find(condition).limit(limit).to_list()
+
+        return await until_available("effects by id", find)
+
     async def park_abandoned(self, team: str, claimed_before_ms: int, now_ms: int) -> int:
         """Park claims so old that their owner is gone, where no redelivery came to do it (a job
         that was dropped with its state); returns how many."""
@@ -140,7 +164,8 @@ class MongoLedger:
 
     async def resolve_parked(self, effect_id: str, decision: str, by: str = "desk") -> Document:
         """A human's word on a parked effect: `sent` (the mail is there), or `not_sent` (it is not;
-        a raised attempt may then send it). Repeating a decision does nothing.
+        a raised attempt may then send it; until it does, `parked_at` stays, and `sent` takes the
+        word back). Repeating a decision does nothing.
 
         Raises `LedgerError` for another decision, or where the effect is not parked.
         """
@@ -148,18 +173,22 @@ class MongoLedger:
             raise LedgerError(f"decision {decision!r}: expected one of {', '.join(DECISIONS)}")
         parked = await self.get(effect_id)
         status, reason = DECISIONS[decision], f"resolved_{decision}"
-        if parked is None or parked["status"] != "parked":
-            if parked is not None and parked.get("reason") == reason:
-                return parked
+        if parked is not None and parked.get("reason") == reason:
+            return parked
+        if parked is None or not (parked["status"] == "parked" or _said_not_sent(parked)):
             stands = parked["status"] if parked else "unknown"
             raise LedgerError(f"effect {effect_id} is {stands}: only a parked effect is resolved")
         resolved = {**parked, "status": status, "reason": reason, "detail": f"decided by {by}"}
-        resolved.pop("parked_at", None)
         if status == "sent":
+            resolved.pop("parked_at", None)
             resolved["sent_at"] = parked["claimed_at"]
         if not await self.swap(parked, resolved):
             raise LedgerError(f"effect {effect_id} has just changed: look at it again")
         return resolved
+
+
+def _said_not_sent(entry: Document) -> bool:
+    return bool(entry["status"] == "failed" and entry.get("reason") == NOT_SENT)
 
 
 def _of(team: str) -> Document:

@@ -40,6 +40,7 @@ __all__ = [
     "SmtpUrlError",
     "Unavailable",
     "compose",
+    "message_id",
 ]
 
 IDLE_S = 10.0
@@ -138,7 +139,7 @@ def compose(*, sender: str, effect_id: str, to: str, subject: str, body: str) ->
         ("To", to),
         ("Subject", _encoded(subject)),
         ("Date", format_datetime(localtime())),
-        ("Message-ID", f"<{effect_id}@{sender.rpartition('@')[2]}>"),
+        ("Message-ID", message_id(effect_id, sender)),
         ("List-Unsubscribe", f"<mailto:{sender}?subject=unsubscribe>"),
         ("Auto-Submitted", "auto-generated"),
         ("MIME-Version", "1.0"),
@@ -148,6 +149,11 @@ def compose(*, sender: str, effect_id: str, to: str, subject: str, body: str) ->
     head = "".join(f"{name}: {value}\r\n" for name, value in headers)
     text = quopri.encodestring(body.encode("utf-8")).replace(b"\n", b"\r\n")
     return head.encode("ascii") + b"\r\n" + text
+
+
+def message_id(effect_id: str, sender: str) -> str:
+    """The Message-ID of an effect's mail, by which a mail server's log tells of it."""
+    return f"<{effect_id}@{sender.rpartition('@')[2]}>"
 
 
 def _encoded(subject: str) -> str:

@@ -26,6 +26,7 @@ from jobs.decisions import decision
 from jobs.errors import TidemillError, one_line
 from jobs.evidence import Fact, LetterName, facts
 from jobs.fates import Balance, Fate, Measured, balance, flow
+from jobs.parked_mails import half_decided
 from jobs.team_topics import TeamTopics, team_topics
 
 # A job's figures are right half a minute after it was restored, and Flink renews them every 10 s:
@@ -57,6 +58,7 @@ class Watch:
         self.jobs: list[JobFigures] = []
         self._ends: dict[tuple[str, int], int] = {}
         self._discarded: set[LetterName] = set()
+        self._driven: dict[str, int] = {}  # parked mail → the last attempt driven of it
         self._gauges: dict[tuple[str, str], list[str]] = {}
         url = settings().flink_rest_url
         self._cluster = Cluster(url) if url else None
@@ -95,6 +97,9 @@ class Watch:
             said = decision(record)
             if said and not said.drives:
                 self._discarded.add(said.letter)
+            elif said and said.effect_id:
+                last = self._driven.get(said.effect_id, 0)
+                self._driven[said.effect_id] = max(said.attempt, last)
 
     def _held(self) -> dict[str, tuple[str, int | None, int | None]]:
         """Job → its state, and the events that its operators hold."""
@@ -125,7 +130,9 @@ class Watch:
         return sums["queued"], sums["scheduled"]
 
     def _resolved(self) -> Mapping[str, str]:
-        """What people have decided about parked mails: effect id → status in the ledger."""
+        """What people have decided about parked mails: effect id → status in the ledger. What was
+        said not to be there and is not driven yet stays parked: `tidemill parked` still lists it.
+        """
         parked = {
             str(fact.says.get("effect_id"))
             for fact in self.facts
@@ -136,8 +143,12 @@ class Watch:
         try:
             with client() as mongodb:
                 ledger = mongodb[settings().mongodb_database][LEDGER]
-                found = ledger.find({"_id": {"$in": sorted(parked)}}, {"status": 1})
-                return {str(one["_id"]): str(one["status"]) for one in found}
+                found = ledger.find({"_id": {"$in": sorted(parked)}})
+                return {
+                    str(one["_id"]): str(one["status"])
+                    for one in found
+                    if not half_decided(one, self._driven.get(one["_id"], 0))
+                }
         except PyMongoError as error:
             raise TidemillError(
                 f"MongoDB does not tell what became of parked mails: {str(error)[:200]}",
@@ -233,6 +244,7 @@ def balance_table(team: str, found: Balance) -> Table:
         f"{counts[Fate.IN_FLIGHT] - found.waiting} in operators"
         if counts[Fate.IN_FLIGHT]
         else "",
+        Fate.PARKED: f"to be settled: tidemill parked {team}" if counts[Fate.PARKED] else "",
         Fate.DEAD: f"to be decided: tidemill dead-letters {team}" if counts[Fate.DEAD] else "",
     }
     always = set(Fate) - {Fate.NOWHERE, Fate.TWICE, Fate.DONE, Fate.DISCARDED}

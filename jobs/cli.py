@@ -151,6 +151,7 @@ def _mount() -> None:
     from jobs.dead_letters import app as dead_letters_app
     from jobs.demo_research import demo_research
     from jobs.demos import app as demos_app
+    from jobs.parked import app as parked_app
     from jobs.research import research
     from jobs.scale import scale
     from jobs.send import send
@@ -171,6 +172,7 @@ def _mount() -> None:
         app.command()(command)
     app.add_typer(demos_app, name="demo")
     app.add_typer(dead_letters_app, name="dead-letters", help="What could not be handled, and why.")
+    app.add_typer(parked_app, name="parked", help="Mails whose fate nobody knows.")
 
 
 def main() -> None:

@@ -11,39 +11,24 @@ tidemill dead-letters sdr discard 3 --because T    let it go
 import inspect
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from typer.core import TyperGroup
 
 from connectors.kafka import KafkaRecord, NewRecord
-from jobs import desk_view, payload_edit, terminal
+from jobs import desk_view, payload_edit
 from jobs import redrive as decide
 from jobs.desk import DeadLetter, Desk, Filter, moment_ms
 from jobs.errors import TidemillError, one_line
 from jobs.evidence import flat_headers
 from jobs.redrive import Done, Refused
 from jobs.replay import replay
-from jobs.team_topics import TeamTopics, team_topics
+from jobs.team_command import Asked, team_app
 from udfs.core.decode import Rejected
 
-
-class _ListByDefault(TyperGroup):
-    """`sdr` and `sdr --reason R` are `sdr list` and `sdr list --reason R`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and not args[0].startswith("-"):
-            if args[1:2] == ["--help"]:
-                args = ["--help"]
-            elif len(args) == 1 or args[1].startswith("-"):
-                args = [args[0], "list", *args[1:]]
-        return super().parse_args(ctx, args)
-
-
-app = typer.Typer(cls=_ListByDefault, pretty_exceptions_enable=False, add_completion=False)
+app = team_app("What could not be handled, and why; drive it again, edit it, or let it go.")
 
 _FILTER: dict[str, Any] = {
     "reason": Annotated[str | None, typer.Option(help="Only those with this reason.")],
@@ -86,30 +71,6 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The team that the command is about."""
-
-    team: TeamTopics
-    console: Console
-
-    @property
-    def name(self) -> str:
-        return self.team.team
-
-    def say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
-
-
-@app.callback()
-def dead_letters(
-    context: typer.Context,
-    team: Annotated[str, typer.Argument(help="The team, as in sdr.")],
-) -> None:
-    """What could not be handled, and why; drive it again, edit it, or let it go."""
-    context.obj = _Asked(team_topics(team), terminal.console())
-
-
 @app.command("list")
 @filtered
 def list_letters(
@@ -120,7 +81,7 @@ def list_letters(
     ] = False,
 ) -> None:
     """List those that wait for a decision, the oldest first; many are summed up."""
-    asked: _Asked = context.obj
+    asked: Asked = context.obj
     desk = Desk(asked.team)
     if not desk.letters:
         asked.say(f"Team {asked.name} has no dead letters.")
@@ -152,7 +113,7 @@ def show(
     context: typer.Context, number: Annotated[int, typer.Argument(help="Its number in the list.")]
 ) -> None:
     """Show one: its event, the prompt that the model was given, and its raw replies."""
-    asked: _Asked = context.obj
+    asked: Asked = context.obj
     desk = Desk(asked.team)
     letter = desk.letter(number)
     whole, original = desk.whole(letter), desk.original(letter)
@@ -174,7 +135,7 @@ def redrive(
     yes: Yes = False,
 ) -> None:
     """Put original records on their topics again, as the next attempt; each attempt once."""
-    asked: _Asked = context.obj
+    asked: Asked = context.obj
     desk = Desk(asked.team)
     letters = _chosen(asked, desk, "redrive", numbers, wanted, all_)
     _confirm(asked, "Drive", letters, bool(numbers) or yes)
@@ -192,7 +153,7 @@ def discard(
     yes: Yes = False,
 ) -> None:
     """Let dead letters go: nothing is driven, nobody is asked again. `redrive N` takes it back."""
-    asked: _Asked = context.obj
+    asked: Asked = context.obj
     if not because.strip():
         raise TidemillError("--because says nothing", "say why, for who reads it later")
     desk = Desk(asked.team)
@@ -202,7 +163,7 @@ def discard(
 
 
 def _chosen(
-    asked: _Asked,
+    asked: Asked,
     desk: Desk,
     command: str,
     numbers: Sequence[int] | None,
@@ -222,7 +183,7 @@ def _chosen(
     return desk.select(wanted if wanted.limit else replace(wanted, decided=True))
 
 
-def _confirm(asked: _Asked, verb: str, letters: Sequence[DeadLetter], sure: bool) -> None:
+def _confirm(asked: Asked, verb: str, letters: Sequence[DeadLetter], sure: bool) -> None:
     """Ask, where several go at a word and somebody is there to answer."""
     many = sum(letter.decision is None for letter in letters)
     if asked.console.is_terminal and many > 1 and not sure:
@@ -230,7 +191,7 @@ def _confirm(asked: _Asked, verb: str, letters: Sequence[DeadLetter], sure: bool
         typer.confirm(f"{verb} {many}?", abort=True)
 
 
-def _tell(asked: _Asked, done: Done) -> None:
+def _tell(asked: Asked, done: Done) -> None:
     for topic, count in sorted(done.driven.items()):
         asked.say(f"{count} driven again, to {topic}.")
     if done.discarded:
@@ -262,7 +223,7 @@ def edit(
     yes: Yes = False,
 ) -> None:
     """Edit the payload in your EDITOR, see what has changed, and drive it as the next attempt."""
-    asked: _Asked = context.obj
+    asked: Asked = context.obj
     if sets and file:
         raise TidemillError("--set and --file exclude each other", "use one of them")
     desk = Desk(asked.team)

@@ -1,5 +1,7 @@
 """What a person decided about a dead letter in, an event on the decisions topic out; and back.
 
+A parked mail that is driven again is decided there, too: `effect_id` names it.
+
 Headers are CloudEvents: `ce_type` says what was decided, `ce_subject` whose event it was, `ce_id`
 is the same for the same decision. The value says the same again with who, when and why, and of an
 edit what stood there before. `<team>_redrives`, the topic of an older desk, reads as decisions to
@@ -46,6 +48,7 @@ class Decision:
     value_sha256: str = ""  # of an edit: of the bytes that were driven
     original: str = ""  # of an edit: what stood there before, up to 1 MiB, as text or as base64
     original_is_base64: bool = False
+    effect_id: str = ""  # of a parked mail
 
     @property
     def drives(self) -> bool:
@@ -64,10 +67,13 @@ class Decision:
     def record(self, topic: str) -> NewRecord:
         """The event of it, for the decisions topic."""
         step = "/".join(("desk", self.decision, self.origin or self.dead_letter, self.reason))
+        what = "dead_letter"
+        if self.effect_id:
+            step, what = f"{step}/{self.effect_id}", "parked_mail"
         headers = {
             "ce_id": events.child_id(self.event_id, step, self.attempt).encode(),
             "ce_source": SOURCE,
-            "ce_type": f"dead_letter.{self.decision}".encode(),
+            "ce_type": f"{what}.{self.decision}".encode(),
             "ce_time": self.at.encode(),
             "ce_subject": self.key.encode("utf-8", "replace"),
         }

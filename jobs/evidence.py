@@ -108,7 +108,7 @@ def _dead_letter(
     names = ("reason", "stage", "job", "message", "at")
     says: dict[str, Any] = {name: _text(headers, f"dlq_{name}") for name in names}
     if says["stage"] != "decode":  # the value is a view's row, and the key what it is keyed by
-        row = _value(record)
+        row = json_object(record)
         keys = (row.get(topic.key) for topic in team.topics.values())
         says["key"] = next((key for key in keys if isinstance(key, str)), "")
         if says["stage"] == "effect":
@@ -122,15 +122,16 @@ def _says(
     if external:
         return {"content": content(record, external), EDITED_FROM: _text(headers, EDITED_FROM)}
     if record.topic == CAMPAIGNS:
-        emails = _value(record).get("emails")
+        emails = json_object(record).get("emails")
         return {"emails": len(emails) if isinstance(emails, list) else 0}
     if record.topic == MAILS:
-        value = _value(record)
+        value = json_object(record)
         return {name: value.get(name) for name in ("status", "reason", "step", "effect_id")}
     return {}
 
 
-def _value(record: KafkaRecord) -> dict[str, Any]:
+def json_object(record: KafkaRecord) -> dict[str, Any]:
+    """The value as a JSON object; empty where it is none."""
     try:
         value = json.loads(record.value or b"")
     except (ValueError, RecursionError):

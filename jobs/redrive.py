@@ -52,7 +52,7 @@ class Refused(Exception):
     """A dead letter that stands for no record any more. Why, in a few words."""
 
 
-class _Writing:
+class Writing:
     """Records and decisions of one command, written together in batches."""
 
     def __init__(self, desk: Desk, log: Transactions, because: str) -> None:
@@ -78,14 +78,14 @@ class _Writing:
 
 
 @contextmanager
-def _writing(desk: Desk, because: str) -> Iterator[_Writing]:
+def deciding(desk: Desk, because: str) -> Iterator[Writing]:
     """The desk as the only one of its team that writes, knowing what all others have decided."""
     team = desk.team
     ensure_topics(desk.servers, {team.decisions: 1})
     try:
         with Transactions(desk.servers, f"tidemill.desk.{team.team}") as log:
             desk.read_decisions()
-            writing = _Writing(desk, log, because)
+            writing = Writing(desk, log, because)
             yield writing
             writing.flush()
     except Fenced:
@@ -102,7 +102,7 @@ def redrive(
     """Drive the records of these again, each attempt of each once; what was discarded only where
     it is `named`."""
     done = Done()
-    with _writing(desk, because) as writing:
+    with deciding(desk, because) as writing:
         gone = []
         for letter, original in desk.originals(_undecided(letters, done, named=named)):
             if original:
@@ -129,7 +129,7 @@ def _undecided(letters: Sequence[DeadLetter], done: Done, *, named: bool) -> lis
     return found
 
 
-def _drive(writing: _Writing, letter: DeadLetter, record: KafkaRecord, done: Done) -> None:
+def _drive(writing: Writing, letter: DeadLetter, record: KafkaRecord, done: Done) -> None:
     before = writing.desk.decision_on(letter)
     if before and before.drives:  # by another dead letter of the same record
         done.already += 1
@@ -147,7 +147,7 @@ def _drive(writing: _Writing, letter: DeadLetter, record: KafkaRecord, done: Don
 def discard(desk: Desk, letters: Sequence[DeadLetter], because: str) -> Done:
     """Say that nothing more is to be done about these."""
     done = Done()
-    with _writing(desk, because) as writing:
+    with deciding(desk, because) as writing:
         for letter in letters:
             if letter.decision is None:
                 topic = letter.origin.rsplit("/", 2)[0]
@@ -177,7 +177,7 @@ def edit(
         original=original,
         original_is_base64=is_base64,
     )
-    with _writing(desk, because) as writing:
+    with deciding(desk, because) as writing:
         before = desk.decision_on(letter)
         refuse_another(letter.number, before, edited)
         if before and before.drives:

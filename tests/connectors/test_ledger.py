@@ -180,9 +180,42 @@ def test_a_human_decides_once(in_ledger: Callable[..., Any], decision: str, stat
             resolved = await ledger.resolve_parked("e1", decision, by="Mara")
             assert (resolved["status"], resolved["detail"]) == (status, "decided by Mara")
         assert await ledger.parked("sdr") == []
-        other = "not_sent" if decision == "sent" else "sent"
-        with pytest.raises(LedgerError, match=f"is {status}"):
-            await ledger.resolve_parked("e1", other)
+
+    in_ledger(work)
+
+
+def test_only_the_word_that_a_mail_is_not_there_is_taken_back(
+    in_ledger: Callable[..., Any],
+) -> None:
+    async def work(ledger: MongoLedger) -> None:
+        await ledger.claim(parked("e1"))
+        assert (await ledger.resolve_parked("e1", "not_sent"))["status"] == "failed"
+        assert [one["_id"] for one in await ledger.said_not_sent("sdr")] == ["e1"]
+        assert (await ledger.resolve_parked("e1", "sent"))["status"] == "sent"
+        assert await ledger.said_not_sent("sdr") == []
+        with pytest.raises(LedgerError, match="is sent"):
+            await ledger.resolve_parked("e1", "not_sent")
+        failed = document("e2", status="failed", reason="smtp_450")
+        await ledger.claim(failed)
+        with pytest.raises(LedgerError, match="is failed"):
+            await ledger.resolve_parked("e2", "sent")
+
+    in_ledger(work)
+
+
+def test_effects_are_found_by_how_their_ids_begin(in_ledger: Callable[..., Any]) -> None:
+    async def work(ledger: MongoLedger) -> None:
+        for effect, job in (
+            ("ab1", "sdr.a"),
+            ("ab2", "sdr.b"),
+            ("ab3", "other.a"),
+            ("a.c", "sdr.a"),
+        ):
+            await ledger.claim(document(effect, job=job))
+        found = [one["_id"] for one in await ledger.beginning_with("sdr", "ab", 9)]
+        assert sorted(found) == ["ab1", "ab2"]
+        assert len(await ledger.beginning_with("sdr", "ab", 1)) == 1
+        assert await ledger.beginning_with("sdr", "a.1", 9) == []
 
     in_ledger(work)
 
