@@ -1,4 +1,4 @@
-"""Dead letters and trace spans in, rows of the side outputs of Python operators out (a fold has no traces).
+"""Dead letters and trace spans in, rows of the side outputs out: a fold has no traces.
 
 The job's runner sends them to the topics `<team>_dead_letters` and `<team>_agent_traces`.
 """

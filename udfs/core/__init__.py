@@ -1,1 +1,1 @@
-"""Pure logic: no Flink, no client library, no clock but for durations. Tests call it without a cluster."""
+"""Pure logic: no Flink, no client library, no clock but a stopwatch. Tests need no cluster."""
