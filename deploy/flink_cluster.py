@@ -78,7 +78,8 @@ def jobmanager_command(conf: Path, log: Path) -> list[str]:
     ]
     lean = ["-XX:+UseSerialGC", *COMPILE_LIGHTLY]  # it coordinates, it moves no records
     options = ["-Xms64m", *memory, *lean, "-XX:+ExitOnOutOfMemoryError"]
-    return _java(settings, options, log) + [_JOBMANAGER_CLASS, "--configDir", str(conf)]
+    shown = ["-D", f"web.log.path={log}"]
+    return _java(settings, options) + [_JOBMANAGER_CLASS, "--configDir", str(conf), *shown]
 
 
 def taskmanager_command(conf: Path, log: Path, name: str) -> list[str]:
@@ -98,8 +99,9 @@ def taskmanager_command(conf: Path, log: Path, name: str) -> list[str]:
         "-XX:G1HeapRegionSize=4m",  # else each record of a megabyte is pinned, and large ones fail
         *COMPILE_LATER,
     ]
-    command = _java(settings, options, log) + [_TASKMANAGER_CLASS, "--configDir", str(conf)]
-    return [*command, "-D", f"taskmanager.resource-id={name}"]
+    command = _java(settings, options) + [_TASKMANAGER_CLASS, "--configDir", str(conf)]
+    shown = ["-D", f"taskmanager.log.path={log}"]
+    return [*command, "-D", f"taskmanager.resource-id={name}", *shown]
 
 
 def worker_environment(addresses: dict[str, str], conf: Path) -> dict[str, str]:
@@ -116,13 +118,15 @@ def worker_environment(addresses: dict[str, str], conf: Path) -> dict[str, str]:
     }
 
 
-def _java(settings: dict[str, str], options: list[str], log: Path) -> list[str]:
+def _java(settings: dict[str, str], options: list[str]) -> list[str]:
+    """A JVM's command line, without `log.file`: where that is set, Flink has RocksDB write its own
+    log beside it, under a name made of the whole path of a state. Of a state that is put together
+    from several subtasks the name is longer than file names may be, and the job never restores."""
     class_path = [*sorted((flink_home() / "lib").glob("*.jar")), flink_python_jar(), *jars()]
     return [
         str(java_home() / "bin" / "java"),
         *options,
         *settings["env.java.opts.all"].split(),
-        f"-Dlog.file={log}",
         f"-Dlog4j.configurationFile={(FOLDER / 'log4j.properties').as_uri()}",
         "-classpath",
         os.pathsep.join(str(path) for path in class_path),

@@ -146,7 +146,8 @@ class Cluster:
     def rescale(self, job: JobStatus, parallelism: int, timeout_s: float = 120) -> None:
         """Give a running job so many subtasks of each vertex, in place; return when they run.
 
-        Under the adaptive scheduler only. A vertex that cannot have as many has its most.
+        Under the adaptive scheduler only. A vertex that cannot have as many has its most. Flink
+        waits for the next checkpoint, so that nothing is done twice.
         """
         wanted = {v["id"]: min(parallelism, v["maxParallelism"]) for v in self.vertices(job.id)}
         bounds = {
@@ -157,7 +158,8 @@ class Cluster:
         deadline = time.monotonic() + timeout_s
         while True:
             now = self.vertices(job.id)
-            if all(v["status"] == "RUNNING" and v["parallelism"] == wanted[v["id"]] for v in now):
+            got = {v["id"]: v["parallelism"] for v in now}
+            if got == wanted and {v["status"] for v in now} <= {"RUNNING", "FINISHED"}:
                 return
             if time.monotonic() > deadline:
                 found = ", ".join(str(v["parallelism"]) for v in now)

@@ -87,8 +87,9 @@ def main() -> int:
         good &= told(Results(seed, briefed=research.run(options.documents, kills, seed, report)))
     if "orchestration" in chosen:
         kills = options.commands // COMMANDS_PER_KILL
-        orchestrated = orchestration.run(options.commands, kills, seed, report)
-        good &= told(Results(seed, orchestrated=orchestrated))
+        for scheduler in ("default", "adaptive"):
+            orchestrated = orchestration.run(options.commands, kills, seed, report, scheduler)
+            good &= told(Results(seed, orchestrated={scheduler: orchestrated}))
     for part, disturbed in (("market", market.run), ("clearing", market.run_chain)):
         if part in chosen:
             outcome = disturbed(options.orders, options.orders // ORDERS_PER_KILL, seed, report)

@@ -34,7 +34,7 @@ class Results:
     stored: Stored | None = None
     briefed: Briefed | None = None
     research_controls: list[Control] = field(default_factory=list)
-    orchestrated: orchestration.Outcome | None = None
+    orchestrated: dict[str, orchestration.Outcome] = field(default_factory=dict)
     markets: dict[str, market.Outcome] = field(default_factory=dict)
 
     @property
@@ -67,8 +67,7 @@ class Results:
         if self.research_controls:
             title = "## research controls: defects planted in the research team's way"
             parts.append([title, "", when, "", *_defects(self.research_controls)])
-        if self.orchestrated:
-            parts.append(_orchestrated(self.orchestrated, when))
+        parts += [_orchestrated(name, found, when) for name, found in self.orchestrated.items()]
         parts += [_market(part, outcome, when) for part, outcome in self.markets.items()]
         return ["\n".join(lines) for lines in parts]
 
@@ -163,7 +162,7 @@ def _briefed(outcome: Briefed, when: str) -> list[str]:
     return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
 
 
-def _orchestrated(outcome: orchestration.Outcome, when: str) -> list[str]:
+def _orchestrated(scheduler: str, outcome: orchestration.Outcome, when: str) -> list[str]:
     """One result each, the join exact; anything else has raised before."""
     records = outcome.records
     rows = (
@@ -180,7 +179,8 @@ def _orchestrated(outcome: orchestration.Outcome, when: str) -> list[str]:
          ", ".join(f"{seconds:.1f} s" for seconds in outcome.rescales_s)),
     )  # fmt: skip
     kills = outcome.kills.total()
-    title = f"## orchestration: {outcome.commands:,} commands, {kills} kills, 2 rescales"
+    part = "orchestration" if scheduler == "default" else "orchestration rescaled in place"
+    title = f"## {part}: {outcome.commands:,} commands, {kills} kills, 2 rescales"
     return [f"{title}, {outcome.seconds:.0f} s", "", when, "", *table(("what", "found"), rows)]
 
 

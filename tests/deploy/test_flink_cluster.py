@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 import yaml
@@ -48,6 +49,11 @@ def test_taskmanagers_are_replaced_where_needed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = stack.up(["flink"])
+    logs = [f"{environment['FLINK_REST_URL']}/jobmanager/log"]
+    logs += [
+        f"{environment['FLINK_REST_URL']}/taskmanagers/{n}/log" for n in registered(environment)
+    ]
+    assert all("Loading configuration property" in httpx2.get(log).text for log in logs)
     first = StackRecord.load(home).processes
     assert {first[name].identity for name in TASKMANAGERS} <= registered(environment)
 
