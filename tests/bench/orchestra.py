@@ -25,6 +25,7 @@ TOPICS = ("objectives", "commands", "results", "answers")
 TEAM = "orchestra"
 COMMANDS = 100  # of an objective
 SCALES = 3
+WORKER_S = 60.0
 BACKOFF = (
     "restart-strategy.exponential-delay.reset-backoff-threshold=5 s",
     "restart-strategy.exponential-delay.max-backoff=2 s",
@@ -138,17 +139,27 @@ class Orchestra:
 
 
 def kill_worker(rng: random.Random, kinds: tuple[str, ...] = ("Beam worker", "run process")) -> str:
-    """kill -9 of one Python worker; which kind. Raises where none runs."""
-    found: list[tuple[str, psutil.Process]] = []
-    for name, record in StackRecord.load(settings().home).processes.items():
-        if name.startswith("flink-taskmanager"):
-            family = [p for p in record.family() if p.name().startswith("python")]
-            found += [(cpu.kind(p, is_leader=False), p) for p in family]
-    kind, process = rng.choice([one for one in found if one[0] in kinds])
+    """kill -9 of one Python worker; which kind. Waits for one; raises where none comes."""
+    deadline = time.monotonic() + WORKER_S
+    while not (found := [one for one in _workers() if one[0] in kinds]):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {' or '.join(kinds)} runs")
+        time.sleep(0.1)
+    kind, process = rng.choice(found)
     os.kill(process.pid, signal.SIGKILL)
     psutil.wait_procs([process], timeout=10)
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     return kind
+
+
+def _workers() -> list[tuple[str, psutil.Process]]:
+    """Python processes of the TaskManagers, each with its kind."""
+    found = []
+    for name, record in StackRecord.load(settings().home).processes.items():
+        if name.startswith("flink-taskmanager"):
+            family = [p for p in record.family() if p.name().startswith("python")]
+            found += [(cpu.kind(p, is_leader=False), p) for p in family]
+    return found
 
 
 @contextmanager
