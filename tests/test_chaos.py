@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import controls, failpoints, research, run, store
+from tests.chaos import controls, failpoints, research, run
 from tests.chaos.kills import Blow
 from tests.chaos.variants import RESEARCHING, RUNNING
 from tests.conftest import isolate
@@ -33,14 +33,7 @@ def test_every_lead_ends_once_and_no_mail_is_sent_twice_whatever_is_killed() -> 
     assert outcome.verdict.fates["dead"] < 12
 
 
-def test_the_store_has_each_chunk_of_the_last_versions_and_no_other_whatever_is_killed() -> None:
-    victims = ("TaskManager", "MongoDB server")  # the others are hit below
-    outcome = store.run(50, len(victims), seed=7, report=print, victims=victims)
-    assert {blow.victim for blow in outcome.blows} == set(victims)
-    assert outcome.wrong == {} and outcome.chunks > 100
-
-
-def test_each_bundle_has_one_brief_of_each_version_and_pays_once_whatever_is_killed() -> None:
+def test_each_bundle_has_its_chunks_and_a_brief_of_each_version_whatever_is_killed() -> None:
     outcome = research.run(40, len(research.VICTIMS), seed=7, report=print)
     assert {blow.victim for blow in outcome.blows} == set(research.VICTIMS)
     assert outcome.wrong == {}
