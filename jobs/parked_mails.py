@@ -131,7 +131,7 @@ def told_of(
         entry = entries.get(str(value.get("effect_id")))
         headers = flat_headers(record)
         event_id, attempt, _ = identity(record, headers)
-        if entry is None or event_id != entry["event_id"]:
+        if entry is None or event_id != _outcome_id(entry, headers):
             continue
         known = found.get(entry["_id"])
         if known is None or attempt >= known.attempt:
@@ -139,6 +139,11 @@ def told_of(
             origin = events.text(headers, "source") or ""
             found[entry["_id"]] = Told(to, subject, attempt, origin)
     return found
+
+
+def _outcome_id(entry: Mapping[str, Any], headers: Mapping[str, bytes]) -> str:
+    """The id of the event that the operator, which is this one's type, made of the entry's."""
+    return events.child_id(entry["event_id"], events.text(headers, "ce_type") or "")
 
 
 def parked_mail(entry: Mapping[str, Any], length: int, told: Told | None) -> ParkedMail:

@@ -124,8 +124,9 @@ class MailWorld:
                 "status": outcome.status,
                 "reason": outcome.reason,
             }
-            child["source"] = record.place.encode()
-            made = (record.key, json.dumps(value).encode(), tuple(child.items()))
+            told = events.child_headers(child, f"{self.world.team.jobs[0]}.handled_emails")
+            told["source"] = record.place.encode()
+            made = (record.key, json.dumps(value).encode(), tuple(told.items()))
             self.world.put(NewRecord(f"{self.team}_mails", *made))
         return outcomes
 

@@ -23,6 +23,7 @@ from jobs import terminal
 from jobs.errors import TidemillError
 from jobs.parked_mails import ask_ledger, digits, half_decided, told_of
 from tests.jobs.parked_world import MailWorld, new_mail_world
+from udfs.core import events
 
 
 @pytest.fixture
@@ -209,8 +210,9 @@ def test_an_id_that_means_no_parked_mail_is_told_before_anything_is_written(
 
 def outcome(effect_id: str, event_id: str, to: str, attempt: int = 1) -> KafkaRecord:
     value = json.dumps({"effect_id": effect_id, "to": to, "subject": "s"}).encode()
-    headers = (("ce_id", event_id.encode()), ("attempt", b"%d" % attempt), ("source", b"t/0/1"))
-    return KafkaRecord("mails", 0, 0, 0, b"k", value, headers)
+    given = {"ce_id": event_id.encode(), "attempt": b"%d" % attempt, "source": b"t/0/1"}
+    headers = events.child_headers(given, "job.view")
+    return KafkaRecord("mails", 0, 0, 0, b"k", value, tuple(headers.items()))
 
 
 def test_the_outcome_of_a_mail_is_that_of_its_own_events_last_attempt() -> None:
