@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.kafka import bootstrap_servers, committed_offsets, read_all
-from connectors.ledger import LEDGER
+from connectors.ledger import LEDGER, NOT_SENT
 from connectors.mongodb import client
 from connectors.settings import settings
 from jobs.cluster import Cluster, JobStatus
@@ -26,7 +26,6 @@ from jobs.decisions import decision
 from jobs.errors import TidemillError, one_line
 from jobs.evidence import Fact, LetterName, facts
 from jobs.fates import Balance, Fate, Measured, balance, flow
-from jobs.parked_mails import half_decided
 from jobs.team_topics import TeamTopics, team_topics
 
 # A job's figures are right half a minute after it was restored, and Flink renews them every 10 s:
@@ -58,7 +57,6 @@ class Watch:
         self.jobs: list[JobFigures] = []
         self._ends: dict[tuple[str, int], int] = {}
         self._discarded: set[LetterName] = set()
-        self._driven: dict[str, int] = {}  # parked mail → the last attempt driven of it
         self._gauges: dict[tuple[str, str], list[str]] = {}
         url = settings().flink_rest_url
         self._cluster = Cluster(url) if url else None
@@ -97,9 +95,6 @@ class Watch:
             said = decision(record)
             if said and not said.drives:
                 self._discarded.add(said.letter)
-            elif said and said.effect_id:
-                last = self._driven.get(said.effect_id, 0)
-                self._driven[said.effect_id] = max(said.attempt, last)
 
     def _held(self) -> dict[str, tuple[str, int | None, int | None]]:
         """Job → its state, and the events that its operators hold."""
@@ -131,7 +126,7 @@ class Watch:
 
     def _resolved(self) -> Mapping[str, str]:
         """What people have decided about parked mails: effect id → status in the ledger. What was
-        said not to be there and is not driven yet stays parked: `tidemill parked` still lists it.
+        said not to be there stays parked until the attempt that is driven has its own outcome.
         """
         parked = {
             str(fact.says.get("effect_id"))
@@ -147,7 +142,7 @@ class Watch:
                 return {
                     str(one["_id"]): str(one["status"])
                     for one in found
-                    if not half_decided(one, self._driven.get(one["_id"], 0))
+                    if one.get("reason") != NOT_SENT
                 }
         except PyMongoError as error:
             raise TidemillError(

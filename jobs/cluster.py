@@ -112,7 +112,11 @@ class Cluster:
         """Where the job's last checkpoint, or savepoint, lies; None where it never came to one."""
         latest = self.get(f"/jobs/{job_id}/checkpoints").get("latest") or {}
         ended = [one for name in ("completed", "savepoint") if (one := latest.get(name))]
-        there = [one for one in ended if one.get("external_path") and not one.get("discarded")]
+        there = [
+            one
+            for one in ended
+            if ":" in str(one.get("external_path")) and not one.get("discarded")
+        ]
         last = max(there, key=lambda one: int(one["trigger_timestamp"]), default=None)
         return str(last["external_path"]) if last else None
 
@@ -221,5 +225,5 @@ def cluster() -> tuple[Cluster, bool]:
             "FLINK_REST_URL is not set, and no local stack runs",
             "run `tidemill up`, or set it to the REST address of your cluster",
         )
-    local = any(p.name == "flink" and p.state == "running" for p in stack.status(["flink"]))
-    return Cluster(url), local
+    (flink,) = stack.status(["flink"])
+    return Cluster(url), flink.state not in ("yours", "stopped")

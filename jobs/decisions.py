@@ -49,6 +49,7 @@ class Decision:
     original: str = ""  # of an edit: what stood there before, up to 1 MiB, as text or as base64
     original_is_base64: bool = False
     effect_id: str = ""  # of a parked mail
+    claim: str = ""  # of a parked mail: the one that was parked
 
     @property
     def drives(self) -> bool:

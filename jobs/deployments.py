@@ -6,6 +6,7 @@ was last submitted, and where its last savepoint lies.
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -23,31 +24,35 @@ class Deployments:
         self._file = self._folder / "deployments.json"
         self._cluster, self._place = cluster, LOCAL if local else cluster.rest_url
 
-    def submitted(self, name: str, job_id: str) -> None:
-        self._save(name, {"job_id": job_id})
+    def submitted(self, name: str, job_id: str, resumed_from: str | None = None) -> None:
+        entry = {"job_id": job_id}
+        self._save(name, entry | ({"resumed_from": resumed_from} if resumed_from else {}))
 
     def stopped(self, name: str, savepoint: str) -> None:
         self._save(name, {"savepoint": savepoint})
 
     def resume_path(self, name: str) -> str | None:
-        """Where the job goes on: its last savepoint, else its last checkpoint that is whole.
+        """Where the job goes on: its last savepoint, else its last checkpoint that is whole, else
+        where it went on the last time.
 
         None where it never ran there, or never came to one. Raises TidemillError where it ran and
         nobody can tell.
         """
-        entry = self._load().get(name, {})
-        if entry.get("cluster", self._place) != self._place:
-            return None
+        entry = self._load().get(self._key(name), {})
         if "savepoint" in entry:
-            path = entry["savepoint"]
-            here = path.startswith("file:") and self._place == LOCAL
-            there = not here or Path(unquote(urlparse(path).path)).exists()
-            return path if there else None
+            return self._there(entry["savepoint"])
         if "job_id" not in entry:
             return None
-        if self._place == LOCAL:
-            return self._retained(entry["job_id"])
-        return self._told(name, entry["job_id"])
+        told = self._retained if self._place == LOCAL else partial(self._told, name)
+        before = entry.get("resumed_from")
+        return told(entry["job_id"]) or (self._there(before) if before else None)
+
+    def _there(self, path: str) -> str | None:
+        here = path.startswith("file:") and self._place == LOCAL
+        return path if not here or Path(unquote(urlparse(path).path)).exists() else None
+
+    def _key(self, name: str) -> str:
+        return name if self._place == LOCAL else f"{name} @ {self._place}"
 
     def _retained(self, job_id: str) -> str | None:
         folder = self._folder / "checkpoints" / job_id
@@ -55,7 +60,8 @@ class Deployments:
         return max(whole, key=lambda p: int(p.name[4:])).as_uri() if whole else None
 
     def _told(self, name: str, job_id: str) -> str | None:
-        """What the cluster says; it forgets jobs when its JobManager starts anew."""
+        """What the cluster says. It forgets a job an hour or so after its end, and all of them when
+        its JobManager starts anew."""
         if not any(job.id == job_id for job in self._cluster.jobs()):
             raise TidemillError(
                 f"{name} ran as job {job_id}, which the cluster no longer knows, so nobody can "
@@ -72,7 +78,7 @@ class Deployments:
 
     def _save(self, name: str, entry: dict[str, str]) -> None:
         known = self._load()
-        known[name] = {**entry, "cluster": self._place}
+        known[self._key(name)] = entry
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._file.with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(known, indent=2))

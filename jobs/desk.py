@@ -105,7 +105,8 @@ class Desk:
         """Take in all that was decided until now, here or at another desk."""
         self.driven: set[Driven] = set()
         self.driven_from: dict[str, Decision] = {}  # by origin
-        self.driven_effects: dict[str, int] = {}  # of parked mails: the last attempt
+        self.driven_effects: set[str] = set()  # parked mails
+        self.driven_claims: set[str] = set()  # theirs: a mail may be parked more than once
         self._discarded: dict[LetterName, Decision] = {}
         for record in read_all(self.servers, [self.team.redrives, self.team.decisions]):
             said = decision(record)
@@ -119,9 +120,9 @@ class Desk:
         if said.drives:
             self.driven.add(said.driven)
             self.driven_from.setdefault(said.origin, said)
-            if said.effect_id:
-                last = self.driven_effects.get(said.effect_id, 0)
-                self.driven_effects[said.effect_id] = max(said.attempt, last)
+            if said.claim:
+                self.driven_effects.add(said.effect_id)
+                self.driven_claims.add(said.claim)
         else:
             self._discarded.setdefault(said.letter, said)
 

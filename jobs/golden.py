@@ -75,7 +75,7 @@ def _services() -> contextlib.AbstractContextManager[None]:
     return stack.private(_NEEDED, environment, without=_USER)
 
 
-class _NotStopped(Exception):
+class _NotStopped(TidemillError):
     """The savepoint failed, and nothing else did."""
 
 
@@ -217,20 +217,23 @@ def _covers(row: Row, wanted: Row) -> bool:
     return all(name in row and row[name] == value for name, value in wanted.items())
 
 
-def _why_not_stopped(client: Any) -> Exception:
+def _why_not_stopped(client: Any) -> TidemillError:
     """Why a job whose stop was refused has failed, if it has; it has ended after this."""
+    result = client.get_job_execution_result()
     deadline = time.monotonic() + ENDING_S
-    while client.get_job_status().result().name in ("RUNNING", "FAILING"):
+    while not result.done():
         if time.monotonic() > deadline:
-            client.cancel().result()
-            return _NotStopped()
+            client.cancel()
+            deadline += 10 * ENDING_S
         time.sleep(0.1)
     try:
-        client.get_job_execution_result().result()
+        result.result()
     except Exception as error:
         failure = job_failure(error)
-        return _NotStopped() if SAVEPOINT_FAILED in failure.message else failure
-    return _NotStopped()
+        cancelled = "ancel" in failure.message
+        if SAVEPOINT_FAILED not in failure.message and not cancelled:
+            return failure
+    return _NotStopped("the job could not be stopped with a savepoint", "run the test again")
 
 
 def _rows(facts: TableFacts, topics: FileTopics) -> list[Row]:

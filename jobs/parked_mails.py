@@ -9,7 +9,7 @@ again: a desk that died in between has left it so, and it is still listed.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -56,6 +56,7 @@ class ParkedMail:
     short: str
     key: str
     job: str
+    claim: str
     attempt: int
     since_ms: int
     reason: str
@@ -87,8 +88,8 @@ class ParkedDesk:
             return await ledger.parked(self.team.team), await ledger.said_not_sent(self.team.team)
 
         parked, said = ask_ledger(both)
-        driven = self.desk.driven_effects if said else {}
-        half = [one for one in said if half_decided(one, driven.get(one["_id"], 0))]
+        driven = self.desk.driven_claims if said else set()
+        half = [one for one in said if half_decided(one, driven)]
         return sorted([*parked, *half], key=lambda one: (one["parked_at"], one["_id"]))
 
     def _outcomes(self) -> Iterable[KafkaRecord]:
@@ -115,9 +116,9 @@ class ParkedDesk:
         return found[0]
 
 
-def half_decided(entry: Mapping[str, Any], driven: int) -> bool:
-    """Whether a person said that this mail is not there, and no attempt was `driven` since."""
-    return entry.get("reason") == NOT_SENT and driven <= int(entry.get("attempt", 1))
+def half_decided(entry: Mapping[str, Any], driven: Container[str]) -> bool:
+    """Whether a person said that this mail is not there, and its claim is none of the `driven`."""
+    return entry.get("reason") == NOT_SENT and entry["claim"] not in driven
 
 
 def told_of(
@@ -153,6 +154,7 @@ def parked_mail(entry: Mapping[str, Any], length: int, told: Told | None) -> Par
         short=entry["_id"][:length],
         key=str(entry["key"]),
         job=str(entry["job"]),
+        claim=str(entry["claim"]),
         attempt=int(entry["attempt"]),
         since_ms=int(entry["parked_at"]),
         reason=str(entry.get("reason")),

@@ -34,6 +34,7 @@ from jobs.evidence import EDITED_FROM, flat_headers, identity, raw_record
 from jobs.team_topics import TeamTopics, Topic
 from udfs.core.decode import MAX_VALUE_BYTES, Rejected, decode_record
 
+KEPT_FOR_EVER = {"retention.ms": "-1"}
 TOGETHER, TOGETHER_BYTES = 200, 8 << 20
 
 
@@ -81,7 +82,7 @@ class Writing:
 def deciding(desk: Desk, because: str) -> Iterator[Writing]:
     """The desk as the only one of its team that writes, knowing what all others have decided."""
     team = desk.team
-    ensure_topics(desk.servers, {team.decisions: 1})
+    ensure_topics(desk.servers, {team.decisions: 1}, {team.decisions: KEPT_FOR_EVER})
     try:
         with Transactions(desk.servers, f"tidemill.desk.{team.team}") as log:
             desk.read_decisions()

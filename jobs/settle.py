@@ -43,7 +43,7 @@ def again(parked: ParkedDesk, mails: Sequence[ParkedMail], because: str = "") ->
     """Record that these are not there, and drive the event of each as its next attempt."""
     done, desk = Settled(), parked.desk
     with deciding(desk, because) as writing:
-        left = [m for m in mails if desk.driven_effects.get(m.effect_id, 0) <= m.attempt]
+        left = [m for m in mails if m.claim not in desk.driven_claims]
         done.already += len(mails) - len(left)
         there = _events(desk, left, done)
         said = _resolved([m for m in left if m.effect_id in there], "not_sent", done)
@@ -123,5 +123,6 @@ def _drive(
         job=mail.job,
         stage="effect",
         effect_id=mail.effect_id,
+        claim=mail.claim,
     )
     writing.decide(made, next_attempt(record, attempt) if first else None)

@@ -125,7 +125,7 @@ def submit(
             job_id = str(job.execute(resume).get_job_id())
         except Exception as error:
             raise job_failure(error) from error
-        deployments.submitted(script.job_name, job_id)
+        deployments.submitted(script.job_name, job_id, resume)
         submitted[script.name] = job_id
         report(script.job_name, f"submitted{', goes on from ' + resume if resume else ''}")
     for job_id in submitted.values():

@@ -24,7 +24,6 @@ from tests.bench import cpu, ground
 TOPICS = ("objectives", "commands", "results", "answers")
 TEAM = "orchestra"
 COMMANDS = 100  # of an objective
-SCALES = 3
 WORKER_S = 60.0
 BACKOFF = (
     "restart-strategy.exponential-delay.reset-backoff-threshold=5 s",
@@ -100,13 +99,13 @@ class Orchestra:
         answered = ground.arrivals("answers", start)
         return [answered[key] - asked[key] for key in asked]
 
-    def scale(self, parallelism: int) -> float:
-        """Give the workers another parallelism, as a person does; seconds that they stood still.
+    def scale(self, parallelism: int, tries: int = 1) -> float:
+        """Give the workers another parallelism, as a person does; seconds that it took.
 
         Raises AssertionError with what the command said where it refused.
         """
         command = [sys.executable, "-m", "jobs.cli", "scale"]
-        for _ in range(SCALES):
+        for _ in range(tries):
             done = subprocess.run(
                 [*command, f"{TEAM}.{self.worker}", str(parallelism)],
                 cwd=ground.ROOT,

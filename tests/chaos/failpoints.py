@@ -52,7 +52,9 @@ class Hit:
 
     @property
     def wrong(self) -> bool:
-        return bool(self.doubled or self.missing) or self.by_kills > self.kills * IN_FLIGHT
+        slow = self.parked - self.by_kills  # a sink that answered too late
+        too_many = self.by_kills > self.kills * IN_FLIGHT or slow > self.effects // 10
+        return bool(self.doubled or self.missing) or too_many
 
 
 @contextmanager

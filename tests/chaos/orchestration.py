@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tests.bench.orchestra import BACKOFF, COMMANDS, Orchestra, kill_worker, orchestra
 
 Report = Callable[[str], None]
+SCALES = 3  # a job that restarts after a kill takes no savepoint
 
 
 @dataclass
@@ -60,7 +61,7 @@ def _disturbed(
     for number in range(kills + 2):
         running.ask(each + (number < rest), COMMANDS)
         if number in (kills // 3, 2 * kills // 3 + 1):
-            took.append(running.scale(2 if not took else 1))
+            took.append(running.scale(2 if not took else 1, SCALES))
             report(f"rescaled in {took[-1]:.1f} s")
         else:
             time.sleep(rng.uniform(0.2, 2.0))

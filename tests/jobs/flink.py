@@ -104,7 +104,7 @@ class TeamOfOne:
         client = self.job(endless=True).plan().execute()
         try:
             deadline = time.monotonic() + COMMITTED_S
-            while self.committed(table) < count or len(self.rows(written)) < count:
+            while self.committed(table) < count or len(self.read(written)) < count:
                 assert time.monotonic() < deadline, "no offsets committed"
                 time.sleep(0.2)
         finally:

@@ -170,6 +170,21 @@ def test_a_mail_that_is_parked_again_is_settled_again(office: MailWorld) -> None
     assert office.fates() == {"mailed": 1} and office.mails() == [1]
 
 
+def test_a_mail_that_another_event_took_over_and_lost_is_settled_as_any_other(
+    office: MailWorld,
+) -> None:
+    office.campaign("lead-1", "ada@acme.example")
+    office.work("crash")
+    (id_,) = office.ids()
+    office.desk("again", id_)
+    office.campaign("lead-2", "ada@acme.example")
+    office.work("550 no such user", "crash")  # the attempt that was driven; the other event
+    assert office.ids() == [id_]
+    assert "1 driven again" in office.desk("again", id_)
+    office.work()
+    assert office.ids() == [] and office.mails() == [1]
+
+
 def test_a_mail_whose_event_is_gone_stays_parked(office: MailWorld) -> None:
     office.campaign("lead-1", "ada@acme.example")
     office.work("crash")
@@ -229,6 +244,6 @@ def test_an_id_is_as_long_as_it_takes_to_tell_it_from_others() -> None:
 
 
 def test_half_decided_is_what_was_said_after_its_last_drive() -> None:
-    entry = {"reason": "resolved_not_sent", "attempt": 2}
-    assert [half_decided(entry, driven) for driven in (0, 2, 3)] == [True, True, False]
-    assert not half_decided({"reason": "no_answer", "attempt": 2}, 0)
+    entry = {"reason": "resolved_not_sent", "claim": "a"}
+    assert [half_decided(entry, driven) for driven in (set(), {"b"}, {"a"})] == [True, True, False]
+    assert not half_decided({"reason": "no_answer", "claim": "a"}, set())
