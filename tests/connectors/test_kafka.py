@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -41,15 +43,22 @@ def topic(servers: str) -> Callable[[int], str]:
     return create
 
 
+def settings_of(servers: str, topic: str) -> Any:
+    """A topic's settings, once the broker has heard of it from its controller."""
+    while topic not in partitions(servers):
+        time.sleep(0.05)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    admin = AdminClient({"bootstrap.servers": servers})
+    return admin.describe_configs([resource])[resource].result()
+
+
 def test_a_topic_is_created_once_and_takes_large_messages(
     servers: str, topic: Callable[[int], str]
 ) -> None:
     name = topic(3)
     assert ensure_topics(servers, {name: 7}) == []
+    config = settings_of(servers, name)
     assert partitions(servers)[name] == 3
-    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-    admin = AdminClient({"bootstrap.servers": servers})
-    config = admin.describe_configs([resource])[resource].result()
     assert config["max.message.bytes"].value == str(MAX_MESSAGE_BYTES)
     assert int(config["retention.ms"].value) > 7 * 24 * 3600 * 1000
 
@@ -57,9 +66,7 @@ def test_a_topic_is_created_once_and_takes_large_messages(
 def test_a_topic_gets_the_settings_that_its_table_asks_for(servers: str) -> None:
     name = f"kafka_test_{uuid.uuid4().hex[:10]}"
     assert ensure_topics(servers, {name: 1}, {name: {"cleanup.policy": "compact"}}) == [name]
-    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-    admin = AdminClient({"bootstrap.servers": servers})
-    config = admin.describe_configs([resource])[resource].result()
+    config = settings_of(servers, name)
     assert config["cleanup.policy"].value == "compact"
     assert config["max.message.bytes"].value == str(MAX_MESSAGE_BYTES)
 
