@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterable, Mapping
 
 import psutil
 
 from deploy.parts import Part
 from deploy.processes import MARK, home_of
+
+DYING_S = 3.0
 
 
 class PortError(Exception):
@@ -27,10 +30,11 @@ def choose(parts: Iterable[Part], before: Mapping[str, int]) -> dict[str, int]:
         wanted = _wanted(part)
         if wanted == 0:
             had = before.get(part.name, 0)
-            chosen[part.name] = had if had and is_free(had) else free()
+            chosen[part.name] = had if had and _is_left(had) else free()
             continue
         chosen[part.name] = wanted or before.get(part.name) or part.default_port
-        if not is_free(chosen[part.name]):
+        ours = chosen[part.name] == before.get(part.name)
+        if not (_is_left(chosen[part.name]) if ours else is_free(chosen[part.name])):
             taken.append(_sentence(part, chosen[part.name]))
     if taken:
         raise PortError("\n".join(taken))
@@ -44,6 +48,15 @@ def _wanted(part: Part) -> int | None:
     if not text.isdecimal() or int(text) > 65535:
         raise PortError(f"{part.port_variable}={text!r} is no port: expected 0 (any) to 65535.")
     return int(text)
+
+
+def _is_left(port: int) -> bool:
+    """Whether a port that was ours is free, or becomes so: a server that was killed holds it until
+    the last of its threads is gone."""
+    deadline = time.monotonic() + DYING_S
+    while not (left := is_free(port)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
 
 
 def is_free(port: int) -> bool:

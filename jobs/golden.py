@@ -39,7 +39,11 @@ Report = Callable[[str, str], None]
 TEST_FOLDER = "${TEST_FOLDER}"
 STOPS = 3  # tries
 ENDING_S = 5.0
-SAVEPOINT_FAILED = "Stop-with-savepoint failed"
+SAVEPOINT_FAILED = (
+    "Stop-with-savepoint failed",
+    "Checkpoint was declined",
+    "Task local checkpoint failure",
+)
 FIRST_CHECKPOINT_S = 240.0  # on a busy machine; a job that fails ends it at once
 CLOCK_SPEED = "1e6"  # a campaign's week is over in less than a second
 _NEEDED = ("mongodb", "mail", "model")
@@ -230,8 +234,7 @@ def _why_not_stopped(client: Any) -> TidemillError:
         result.result()
     except Exception as error:
         failure = job_failure(error)
-        cancelled = "ancel" in failure.message
-        if SAVEPOINT_FAILED not in failure.message and not cancelled:
+        if not any(words in failure.message for words in (*SAVEPOINT_FAILED, "cancelled")):
             return failure
     return _NotStopped("the job could not be stopped with a savepoint", "run the test again")
 
