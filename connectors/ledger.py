@@ -19,8 +19,8 @@ from pymongo.errors import DuplicateKeyError
 from connectors.mongodb import MAJORITY, Document, until_available
 
 LEDGER, OPT_OUTS = "ledger", "opt_outs"
-DECISIONS = {"sent": "sent", "not_sent": "failed"}
-NOT_SENT = "resolved_not_sent"  # the reason of what a human said is not there
+SENT, NOT_SENT = "resolved_sent", "resolved_not_sent"  # the reason of what a human has decided
+DECISIONS = {"sent": ("sent", SENT), "not_sent": ("failed", NOT_SENT)}  # status and reason
 
 
 class LedgerError(Exception):
@@ -108,26 +108,19 @@ class MongoLedger:
 
     async def parked(self, team: str) -> list[Document]:
         """What waits for a human in this team, oldest first."""
-        condition = {"parked_at": {"$exists": True}, "status": "parked", **_of(team)}
+        return await self._waiting(team, {"status": "parked"})
+
+    async def said_not_sent(self, team: str) -> list[Document]:
+        """What a human said is not there and no attempt has claimed since, oldest first."""
+        return await self._waiting(team, {"reason": NOT_SENT})
+
+    async def _waiting(self, team: str, which: Document) -> list[Document]:
+        condition = {"parked_at": {"$exists": True}, **which, **_of(team)}
 
         async def find() -> list[Document]:
             return await self._entries.find(condition).sort("claimed_at").to_list()
 
         return await until_available("parked effects", find)
-
-    async def said_not_sent(self, team: str) -> list[Document]:
-        """What a human said is not there and no attempt has claimed since, oldest first."""
-        condition = {
-            "parked_at": {"$exists": True},
-            "status": DECISIONS["not_sent"],
-            "reason": NOT_SENT,
-            **_of(team),
-        }
-
-        async def find() -> list[Document]:
-            return await self._entries.find(condition).sort("claimed_at").to_list()
-
-        return await until_available("effects said not to be sent", find)
 
     async def beginning_with(self, team: str, start: str, limit: int) -> list[Document]:
         """Up to so many effects of this team, in any status, whose id begins so."""
@@ -172,10 +165,11 @@ class MongoLedger:
         if decision not in DECISIONS:
             raise LedgerError(f"decision {decision!r}: expected one of {', '.join(DECISIONS)}")
         parked = await self.get(effect_id)
-        status, reason = DECISIONS[decision], f"resolved_{decision}"
-        if parked is not None and parked.get("reason") == reason:
+        status, reason = DECISIONS[decision]
+        said = parked.get("reason") if parked else None
+        if parked is not None and said == reason:
             return parked
-        if parked is None or not (parked["status"] == "parked" or _said_not_sent(parked)):
+        if parked is None or (parked["status"] != "parked" and said != NOT_SENT):
             stands = parked["status"] if parked else "unknown"
             raise LedgerError(f"effect {effect_id} is {stands}: only a parked effect is resolved")
         resolved = {**parked, "status": status, "reason": reason, "detail": f"decided by {by}"}
@@ -185,10 +179,6 @@ class MongoLedger:
         if not await self.swap(parked, resolved):
             raise LedgerError(f"effect {effect_id} has just changed: look at it again")
         return resolved
-
-
-def _said_not_sent(entry: Document) -> bool:
-    return bool(entry["status"] == "failed" and entry.get("reason") == NOT_SENT)
 
 
 def _of(team: str) -> Document:

@@ -27,15 +27,13 @@ def choose(parts: Iterable[Part], before: Mapping[str, int]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     taken: list[str] = []
     for part in parts:
-        wanted = _wanted(part)
+        wanted, had = _wanted(part), before.get(part.name, 0)
         if wanted == 0:
-            had = before.get(part.name, 0)
             chosen[part.name] = had if had and _is_left(had) else free()
             continue
-        chosen[part.name] = wanted or before.get(part.name) or part.default_port
-        ours = chosen[part.name] == before.get(part.name)
-        if not (_is_left(chosen[part.name]) if ours else is_free(chosen[part.name])):
-            taken.append(_sentence(part, chosen[part.name]))
+        port = chosen[part.name] = wanted or had or part.default_port
+        if not (_is_left(port) if port == had else is_free(port)):
+            taken.append(_sentence(part, port))
     if taken:
         raise PortError("\n".join(taken))
     return chosen

@@ -138,12 +138,9 @@ class Watch:
         try:
             with client() as mongodb:
                 ledger = mongodb[settings().mongodb_database][LEDGER]
-                found = ledger.find({"_id": {"$in": sorted(parked)}})
-                return {
-                    str(one["_id"]): str(one["status"])
-                    for one in found
-                    if one.get("reason") != NOT_SENT
-                }
+                decided = {"_id": {"$in": sorted(parked)}, "reason": {"$ne": NOT_SENT}}
+                found = ledger.find(decided, {"status": 1})
+                return {str(one["_id"]): str(one["status"]) for one in found}
         except PyMongoError as error:
             raise TidemillError(
                 f"MongoDB does not tell what became of parked mails: {str(error)[:200]}",

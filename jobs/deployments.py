@@ -6,7 +6,6 @@ was last submitted, and where its last savepoint lies.
 
 import json
 import os
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -39,16 +38,14 @@ class Deployments:
         nobody can tell.
         """
         entry = self._load().get(self._key(name), {})
-        if "savepoint" in entry:
-            return self._there(entry["savepoint"])
-        if "job_id" not in entry:
-            return None
-        told = self._retained if self._place == LOCAL else partial(self._told, name)
-        before = entry.get("resumed_from")
-        return told(entry["job_id"]) or (self._there(before) if before else None)
+        last = self._last(name, entry["job_id"]) if "job_id" in entry else None
+        return last or self._there(entry.get("savepoint") or entry.get("resumed_from"))
 
-    def _there(self, path: str) -> str | None:
-        here = path.startswith("file:") and self._place == LOCAL
+    def _last(self, name: str, job_id: str) -> str | None:
+        return self._retained(job_id) if self._place == LOCAL else self._told(name, job_id)
+
+    def _there(self, path: str | None) -> str | None:
+        here = path and path.startswith("file:") and self._place == LOCAL
         return path if not here or Path(unquote(urlparse(path).path)).exists() else None
 
     def _key(self, name: str) -> str:

@@ -44,10 +44,7 @@ class DeadLetter:
 
     @property
     def origin_place(self) -> Place | None:
-        topic, _, offset = self.origin.rpartition("/")
-        topic, _, partition = topic.rpartition("/")
-        known = bool(topic) and partition.isdecimal() and offset.isdecimal()
-        return (topic, int(partition), int(offset)) if known else None
+        return place_of(self.origin)
 
     @property
     def own_place(self) -> str:
@@ -105,8 +102,7 @@ class Desk:
         """Take in all that was decided until now, here or at another desk."""
         self.driven: set[Driven] = set()
         self.driven_from: dict[str, Decision] = {}  # by origin
-        self.driven_effects: set[str] = set()  # parked mails
-        self.driven_claims: set[str] = set()  # theirs: a mail may be parked more than once
+        self.driven_mails: dict[str, str] = {}  # claim of a parked mail → its effect
         self._discarded: dict[LetterName, Decision] = {}
         for record in read_all(self.servers, [self.team.redrives, self.team.decisions]):
             said = decision(record)
@@ -121,8 +117,7 @@ class Desk:
             self.driven.add(said.driven)
             self.driven_from.setdefault(said.origin, said)
             if said.claim:
-                self.driven_effects.add(said.effect_id)
-                self.driven_claims.add(said.claim)
+                self.driven_mails[said.claim] = said.effect_id
         else:
             self._discarded.setdefault(said.letter, said)
 
@@ -200,6 +195,14 @@ class Desk:
                 break
         for letter in (*nowhere, *(one for missing in wanted.values() for one in missing)):
             yield letter, None
+
+
+def place_of(origin: str) -> Place | None:
+    """What `topic/partition/offset` says; None where it is not that."""
+    topic, _, offset = origin.rpartition("/")
+    topic, _, partition = topic.rpartition("/")
+    known = bool(topic) and partition.isdecimal() and offset.isdecimal()
+    return (topic, int(partition), int(offset)) if known else None
 
 
 def _letter(number: int, one: Fact) -> DeadLetter:

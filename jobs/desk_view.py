@@ -4,7 +4,6 @@ On a terminal these are tables and panels, side by side where it is wide; elsewh
 of a list every letter a line of tab-separated fields. What strangers wrote is shown and not obeyed.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +16,10 @@ from rich.text import Text
 from connectors.kafka import KafkaRecord
 from jobs.decisions import Decision
 from jobs.desk import DeadLetter
-from jobs.errors import one_line
+from jobs.errors import one_line, shortened
 from jobs.payload_edit import laid_out
 from jobs.replay import Replay
-from jobs.terminal import hexdump, visible
+from jobs.terminal import hexdump, utc_time, visible
 from udfs.core.calls import Json, ModelAnswer
 
 LISTED = 50  # more are summed up on a terminal, by job and reason
@@ -45,9 +44,9 @@ def print_letters(console: Console, team: str, letters: Sequence[DeadLetter]) ->
     for letter in letters:
         cells: list[str | Text] = [
             str(letter.number),
-            _when(letter, not wide),
+            utc_time(letter.timestamp_ms, short=not wide),
             one_line(letter.says["job"]).removeprefix(f"{team}."),
-            _short(letter.key, 64),
+            shortened(letter.key, 64),
             _why(letter),
         ]
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
@@ -59,12 +58,12 @@ def _row(letter: DeadLetter) -> list[str]:
     copies = f" (×{len(letter.numbers)})" if len(letter.numbers) > 1 else ""
     return [
         str(letter.number),
-        _when(letter, short=False),
+        utc_time(letter.timestamp_ms, short=False),
         one_line(says["job"]),
         one_line(says["stage"]),
         one_line(says["reason"]) + copies,
-        _short(says["message"], 160),
-        _short(letter.key, 64),
+        shortened(says["message"], 160),
+        shortened(letter.key, 64),
         _decided(letter),
     ]
 
@@ -72,22 +71,12 @@ def _row(letter: DeadLetter) -> list[str]:
 def _why(letter: DeadLetter) -> Text:
     copies = f" (×{len(letter.numbers)})" if len(letter.numbers) > 1 else ""
     text = Text(one_line(letter.says["reason"]) + copies, style="bold")
-    text.append(f"  {_short(letter.says['message'], 160)}", style="not bold")
+    text.append(f"  {shortened(letter.says['message'], 160)}", style="not bold")
     return text.append(f" → {_decided(letter)}", style="green") if letter.decision else text
-
-
-def _when(letter: DeadLetter, short: bool) -> str:
-    when = dt.datetime.fromtimestamp(max(0, letter.timestamp_ms) / 1000, dt.UTC)
-    return when.strftime("%m-%d %H:%M" if short else "%Y-%m-%d %H:%M:%S")
 
 
 def _decided(letter: DeadLetter) -> str:
     return one_line(letter.decision.decision) if letter.decision else ""
-
-
-def _short(text: str, chars: int) -> str:
-    line = one_line(text)
-    return line if len(line) <= chars else line[: chars - 1] + "…"
 
 
 @dataclass
@@ -119,10 +108,10 @@ def print_sums(console: Console, team: str, letters: Iterable[DeadLetter]) -> No
         table.add_row(
             str(one.all),
             str(one.undecided),
-            _when(one.newest, not wide),
+            utc_time(one.newest.timestamp_ms, short=not wide),
             Text(one_line(job).removeprefix(f"{team}.")),
             Text(one_line(reason), style="bold"),
-            *([Text(_short(one.newest.says["message"], 160))] if wide else []),
+            *([Text(shortened(one.newest.says["message"], 160))] if wide else []),
         )
     console.print(table)
 
@@ -182,7 +171,8 @@ def _facts(shown: Shown) -> list[str]:
     stage = f"{says['job']}, stage {says['stage']}, attempt {letter.attempt}"
     copies = len(letter.numbers)
     stage += f", delivered {copies} times" if copies > 1 else ""
-    return [one_line(stage), one_line(f"{_when(letter, False)} UTC, event {letter.event_id}")]
+    when = utc_time(letter.timestamp_ms, short=False)
+    return [one_line(stage), one_line(f"{when} UTC, event {letter.event_id}")]
 
 
 def _event_title(shown: Shown) -> str:

@@ -50,3 +50,9 @@ class ScriptError(TidemillError):
 def one_line(text: str) -> str:
     """The text without line breaks and other characters that would break a terminal's line."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def shortened(text: str, chars: int) -> str:
+    """One line of at most so many characters; the last is … where there is more."""
+    line = one_line(text)
+    return line if len(line) <= chars else line[: chars - 1] + "…"

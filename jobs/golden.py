@@ -225,11 +225,10 @@ def _why_not_stopped(client: Any) -> TidemillError:
     """Why a job whose stop was refused has failed, if it has; it has ended after this."""
     result = client.get_job_execution_result()
     deadline = time.monotonic() + ENDING_S
-    while not result.done():
-        if time.monotonic() > deadline:
-            client.cancel()
-            deadline += 10 * ENDING_S
+    while not result.done() and time.monotonic() < deadline:
         time.sleep(0.1)
+    if not result.done():
+        client.cancel()
     try:
         result.result()
     except Exception as error:

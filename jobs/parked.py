@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from connectors.ledger import NOT_SENT
+from connectors.ledger import NOT_SENT, SENT
 from connectors.mongodb import Document
 from connectors.settings import settings
 from jobs import parked_view, settle
@@ -85,8 +85,8 @@ def _status(entry: Document) -> str:
 def _settled(parked: ParkedDesk, entry: Document, command: str) -> bool:
     """Whether this command was given before for a mail that does not wait any more."""
     if command == "sent":
-        return entry.get("reason") == "resolved_sent"
-    return entry["_id"] in parked.desk.driven_effects
+        return entry.get("reason") == SENT
+    return entry["_id"] in parked.desk.driven_mails.values()
 
 
 def _tell(asked: Asked, done: Settled, already: int) -> None:

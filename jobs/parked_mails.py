@@ -88,7 +88,7 @@ class ParkedDesk:
             return await ledger.parked(self.team.team), await ledger.said_not_sent(self.team.team)
 
         parked, said = ask_ledger(both)
-        driven = self.desk.driven_claims if said else set()
+        driven = self.desk.driven_mails if said else {}
         half = [one for one in said if half_decided(one, driven)]
         return sorted([*parked, *half], key=lambda one: (one["parked_at"], one["_id"]))
 

@@ -4,7 +4,6 @@ On a terminal this is a table, of four columns where it is narrow; elsewhere eve
 tab-separated fields. What strangers wrote is shown and not obeyed.
 """
 
-import datetime as dt
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -13,8 +12,9 @@ from rich.text import Text
 
 from connectors.smtp import message_id
 from jobs.desk_view import WIDE
-from jobs.errors import one_line
+from jobs.errors import one_line, shortened
 from jobs.parked_mails import ParkedMail
+from jobs.terminal import utc_time
 
 UNKNOWN = "(its outcome is on no topic)"
 
@@ -41,8 +41,8 @@ def _wide(team: str, mails: Sequence[ParkedMail]) -> Table:
     for heading in ("to", "subject", "why"):
         table.add_column(heading, overflow="fold", ratio=1)
     for mail in mails:
-        told = (_to(mail), _subject(mail))
-        row = (mail.short, _when(mail, short=True), _job(team, mail), _key(mail), *told, mail.why)
+        when, told = utc_time(mail.since_ms, short=True), (_to(mail), _subject(mail))
+        row = (mail.short, when, _job(team, mail), _key(mail), *told, mail.why)
         table.add_row(*map(Text, row))
     return table
 
@@ -56,19 +56,14 @@ def _narrow(team: str, mails: Sequence[ParkedMail]) -> Table:
     for mail in mails:
         lines = (_to(mail), _subject(mail), f"{_key(mail)}, {_job(team, mail)}")
         said = "\n".join(line for line in lines if line)
-        table.add_row(*map(Text, (mail.short, _when(mail, short=True), said, mail.why)))
+        table.add_row(*map(Text, (mail.short, utc_time(mail.since_ms, short=True), said, mail.why)))
     return table
 
 
 def _row(mail: ParkedMail, sender: str) -> list[str]:
     found = one_line(message_id(mail.effect_id, sender))
     told = (one_line(mail.job), _key(mail), _to(mail), _subject(mail))
-    return [mail.short, _when(mail, short=False), *told, one_line(mail.why), found]
-
-
-def _when(mail: ParkedMail, short: bool) -> str:
-    when = dt.datetime.fromtimestamp(max(0, mail.since_ms) / 1000, dt.UTC)
-    return when.strftime("%m-%d %H:%M" if short else "%Y-%m-%d %H:%M:%S")
+    return [mail.short, utc_time(mail.since_ms, short=False), *told, one_line(mail.why), found]
 
 
 def _job(team: str, mail: ParkedMail) -> str:
@@ -76,17 +71,12 @@ def _job(team: str, mail: ParkedMail) -> str:
 
 
 def _key(mail: ParkedMail) -> str:
-    return _short(mail.key, 64)
+    return shortened(mail.key, 64)
 
 
 def _to(mail: ParkedMail) -> str:
-    return _short(mail.told.to, 160) if mail.told else UNKNOWN
+    return shortened(mail.told.to, 160) if mail.told else UNKNOWN
 
 
 def _subject(mail: ParkedMail) -> str:
-    return _short(mail.told.subject, 160) if mail.told else ""
-
-
-def _short(text: str, chars: int) -> str:
-    line = one_line(text)
-    return line if len(line) <= chars else line[: chars - 1] + "…"
+    return shortened(mail.told.subject, 160) if mail.told else ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from connectors.kafka import KafkaRecord, read_all, read_at
 from connectors.ledger import LedgerError, MongoLedger
 from jobs.decisions import REDRIVEN, Decision, decided_by
-from jobs.desk import Desk
+from jobs.desk import Desk, place_of
 from jobs.evidence import flat_headers, identity
 from jobs.parked_mails import ParkedDesk, ParkedMail, ask_ledger
 from jobs.redrive import Writing, deciding, next_attempt
@@ -43,7 +43,7 @@ def again(parked: ParkedDesk, mails: Sequence[ParkedMail], because: str = "") ->
     """Record that these are not there, and drive the event of each as its next attempt."""
     done, desk = Settled(), parked.desk
     with deciding(desk, because) as writing:
-        left = [m for m in mails if m.claim not in desk.driven_claims]
+        left = [m for m in mails if m.claim not in desk.driven_mails]
         done.already += len(mails) - len(left)
         there = _events(desk, left, done)
         said = _resolved([m for m in left if m.effect_id in there], "not_sent", done)
@@ -92,12 +92,11 @@ def _events(desk: Desk, mails: Sequence[ParkedMail], done: Settled) -> dict[str,
 
 def _origin(desk: Desk, mail: ParkedMail) -> tuple[KafkaRecord | None, str]:
     """The record that the mail was made of, or why it cannot be driven."""
-    topic, _, offset = (mail.told.origin if mail.told else "").rpartition("/")
-    topic, _, partition = topic.rpartition("/")
-    if not (topic and partition.isdecimal() and offset.isdecimal()):
+    place = place_of(mail.told.origin) if mail.told else None
+    if place is None:
         return None, "no topic tells of which event it was made"
-    record = read_at(desk.servers, topic, int(partition), int(offset))
-    return record, f"its event is gone from {topic}: retention has taken it"
+    record = read_at(desk.servers, *place)
+    return record, f"its event is gone from {place[0]}: retention has taken it"
 
 
 def _drive(

@@ -1,5 +1,6 @@
 """Bytes and text of strangers in, what a terminal shows and does not obey out."""
 
+import datetime as dt
 import unicodedata
 
 from rich.console import Console
@@ -12,6 +13,12 @@ def console() -> Console:
     """As wide as the terminal; wide enough for whole lines in a pipe or a file."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+def utc_time(ms: int, *, short: bool) -> str:
+    """Milliseconds since the epoch as a person reads them; short is without year and seconds."""
+    when = dt.datetime.fromtimestamp(max(0, ms) / 1000, dt.UTC)
+    return when.strftime("%m-%d %H:%M" if short else "%Y-%m-%d %H:%M:%S")
 
 
 def visible(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import uuid
 from collections.abc import Mapping
@@ -13,9 +14,11 @@ import pytest
 import typer
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from connectors.kafka import KafkaRecord, NewRecord, ensure_topics, produce_all, read_all
+from jobs import terminal
 from jobs.evidence import flat_headers, raw_record
 from jobs.team_topics import TeamTopics, team_topics
 from udfs.core import events
@@ -169,3 +172,11 @@ def new_world(
     topics = [*(t.name for t in team.topics.values()), team.dead_letters]
     ensure_topics(servers, dict.fromkeys(topics, 2))
     return World(team, servers, app)
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> io.StringIO:
+    """The commands print to a terminal of that width."""
+    written = io.StringIO()
+    screen = Console(file=written, force_terminal=True, color_system=None, width=width)
+    monkeypatch.setattr(terminal, "console", lambda: screen)
+    return written

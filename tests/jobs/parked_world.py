@@ -78,6 +78,13 @@ class MailWorld:
         self.sink.misbehave(*faults)
         return asyncio.run(self._work())
 
+    def parked_one(self) -> str:
+        """The id of a mail that the server never answered for."""
+        self.campaign("lead-1", "ada@acme.example")
+        self.work("crash")
+        (id_,) = self.ids()
+        return id_
+
     async def _work(self) -> list[Outcome]:
         sender = SmtpSender(self.sink.url, settings().mail_from)
         outcomes = []

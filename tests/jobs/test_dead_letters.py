@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
 from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from rich.console import Console
 
 from connectors.kafka import NewRecord
-from jobs import desk_view, terminal
+from jobs import desk_view
 from jobs.dead_letters import app
 from jobs.desk import Desk, moment_ms
 from jobs.errors import TidemillError
 from jobs.payload_edit import laid_out
 from jobs.terminal import hexdump, visible
-from tests.jobs.desk_world import World, new_world
+from tests.jobs.desk_world import World, new_world, on_a_terminal
 
 GOOD = b'{"lead_data": {"name": "Ada", "email": "ada@example.org"}}'
 
@@ -27,14 +25,6 @@ GOOD = b'{"lead_data": {"name": "Ada", "email": "ada@example.org"}}'
 @pytest.fixture
 def world(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return new_world(tmp_path, stack["KAFKA_BOOTSTRAP_SERVERS"], monkeypatch, app)
-
-
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> io.StringIO:
-    """The commands print to a terminal of that width."""
-    written = io.StringIO()
-    screen = Console(file=written, force_terminal=True, color_system=None, width=width)
-    monkeypatch.setattr(terminal, "console", lambda: screen)
-    return written
 
 
 def test_a_team_without_dead_letters_says_so(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import subprocess
@@ -15,13 +14,12 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from rich.console import Console
 
 from connectors.kafka import KafkaRecord
 from deploy.mail_sink import MailSink
-from jobs import terminal
 from jobs.errors import TidemillError
 from jobs.parked_mails import ask_ledger, digits, half_decided, told_of
+from tests.jobs.desk_world import on_a_terminal
 from tests.jobs.parked_world import MailWorld, new_mail_world
 from udfs.core import events
 
@@ -34,13 +32,6 @@ def office(
         folder = tmp_path / "sql"
         folder.mkdir()
         yield new_mail_world(folder, stack["KAFKA_BOOTSTRAP_SERVERS"], monkeypatch, sink)
-
-
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> io.StringIO:
-    written = io.StringIO()
-    screen = Console(file=written, force_terminal=True, color_system=None, width=width)
-    monkeypatch.setattr(terminal, "console", lambda: screen)
-    return written
 
 
 def test_what_is_parked_is_listed_with_whom_it_was_for_and_how_to_look(office: MailWorld) -> None:
@@ -91,9 +82,7 @@ def test_a_mail_that_is_there_counts_as_sent_and_nothing_is_sent(office: MailWor
 def test_a_mail_that_is_not_there_is_sent_by_the_next_attempt_of_its_event(
     office: MailWorld,
 ) -> None:
-    office.campaign("lead-1", "ada@acme.example")
-    office.work("crash")
-    (id_,) = office.ids()
+    id_ = office.parked_one()
     output = office.desk("again", id_, "--because", "not in the log")
     assert f"1 driven again, to {office.team}_campaigns" in output
     first, second = office.campaigns
@@ -158,9 +147,7 @@ def test_mails_of_one_event_are_driven_together_or_one_after_the_other(office: M
 
 
 def test_a_mail_that_is_parked_again_is_settled_again(office: MailWorld) -> None:
-    office.campaign("lead-1", "ada@acme.example")
-    office.work("crash")
-    (id_,) = office.ids()
+    id_ = office.parked_one()
     office.desk("again", id_)
     office.work("crash")
     assert office.ids() == [id_] and office.fates() == {"parked": 1}
@@ -173,9 +160,7 @@ def test_a_mail_that_is_parked_again_is_settled_again(office: MailWorld) -> None
 def test_a_mail_that_another_event_took_over_and_lost_is_settled_as_any_other(
     office: MailWorld,
 ) -> None:
-    office.campaign("lead-1", "ada@acme.example")
-    office.work("crash")
-    (id_,) = office.ids()
+    id_ = office.parked_one()
     office.desk("again", id_)
     office.campaign("lead-2", "ada@acme.example")
     office.work("550 no such user", "crash")  # the attempt that was driven; the other event
@@ -186,9 +171,7 @@ def test_a_mail_that_another_event_took_over_and_lost_is_settled_as_any_other(
 
 
 def test_a_mail_whose_event_is_gone_stays_parked(office: MailWorld) -> None:
-    office.campaign("lead-1", "ada@acme.example")
-    office.work("crash")
-    (id_,) = office.ids()
+    id_ = office.parked_one()
     ends = [TopicPartition(f"{office.team}_campaigns", partition, -1) for partition in (0, 1)]
     admin = AdminClient({"bootstrap.servers": office.world.servers})
     for future in admin.delete_records(ends).values():
@@ -203,9 +186,7 @@ def test_a_mail_whose_event_is_gone_stays_parked(office: MailWorld) -> None:
 def test_an_id_that_means_no_parked_mail_is_told_before_anything_is_written(
     office: MailWorld,
 ) -> None:
-    office.campaign("lead-1", "ada@acme.example")
-    office.work("crash")
-    (id_,) = office.ids()
+    id_ = office.parked_one()
     (entry,) = office.entries()
     for n in "12":
         twin = {**entry, "_id": "feedfeed" + n * 56}

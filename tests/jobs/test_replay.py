@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from connectors.journal import MongoJournal
 from connectors.model import OpenAIModel
 from deploy.offline_model import Fault, OfflineModel
-from jobs import terminal
 from jobs.dead_letters import app
 from jobs.replay import agents
 from jobs.sql_dir import sql_dir
 from jobs.team import Team
-from tests.jobs.desk_world import World, new_world
+from tests.jobs.desk_world import World, new_world, on_a_terminal
 from udfs.core import agent_loop, events
 from udfs.core.calls import Json, RunRequest
 from udfs.core.tool import resolve_tools
@@ -241,11 +238,9 @@ def test_parts_stand_side_by_side_where_there_is_room(
     beside: bool,
 ) -> None:
     number, _ = fails(world, offline, [Fault("empty", count=9)])
-    written = io.StringIO()
-    screen = Console(file=written, force_terminal=True, color_system=None, width=width)
-    monkeypatch.setattr(terminal, "console", lambda: screen)
+    screen = on_a_terminal(monkeypatch, width)
     world.command(world.team.team, "show", number)
-    lines = written.getvalue().splitlines()
+    lines = screen.getvalue().splitlines()
     (line,) = [line for line in lines if "Prompt of triage" in line]
     assert ("What came back" in line and "Event " in line) == beside
     assert max(map(len, lines)) <= width or not beside

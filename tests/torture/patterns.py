@@ -12,7 +12,7 @@ from connectors.kafka import committed_offsets, end_offsets, read_all
 from tests.torture.case import SHAPES, Case, Input, Json, Shape, encoded, fresh
 from tests.torture.oracle import origin
 from tests.torture.records import EVERYWHERE, MIB, padded
-from tests.torture.run import Found, Report
+from tests.torture.run import Found, Report, restarts_since
 from tests.torture.world import Place, World
 
 # Topic → who reads it, whether one of its fields must be there.
@@ -92,8 +92,7 @@ def run_all(place: World, report: Report) -> list[Found]:
     place.feed(given)
     _read_to_the_end(report)
     letters = _letters()
-    now = place.restarts()
-    restarts = sum(now[name] - count if name in now else 1 for name, count in before.items())
+    restarts = restarts_since(place, before)
     found = []
     for case in given:
         (at,) = place.fed[id(case)]

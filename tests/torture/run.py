@@ -90,7 +90,7 @@ def run_wave(
     _settle(place, outside, together, report, *patience_s)
     time.sleep(QUIET_S)
     outside.look()
-    restarts = _since(place, before)
+    restarts = restarts_since(place, before)
     found = [_found(place, outside, case, restarts) for case in together]
     if restarts:
         report(f"{restarts} restarts: {_failures(place)}")
@@ -127,7 +127,7 @@ def and_then(place: World, outside: Outside, report: Report) -> list[Found]:
         afterwards.redrive(place, outside),
         afterwards.start(place),
     ):
-        found.append(Found(case, tuple(words), _since(place, before)))
+        found.append(Found(case, tuple(words), restarts_since(place, before)))
     _tell(report, "afterwards", found)
     return found
 
@@ -145,7 +145,7 @@ def _found(place: World, outside: Outside, case: Case, restarts: int) -> Found:
     return Found(case, tuple(_words(place, outside, case)), restarts, tuple(messages))
 
 
-def _since(place: World, before: dict[str, int]) -> int:
+def restarts_since(place: World, before: dict[str, int]) -> int:
     """Restarts of all jobs since then; a job that is gone counts as one."""
     now = place.restarts()
     return sum(now[name] - count if name in now else 1 for name, count in before.items())
