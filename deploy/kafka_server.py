@@ -3,12 +3,11 @@
 One process: Kafka's own jars in a JVM through JPype. An acknowledged record is in the page cache,
 so it survives `kill -9` of this process (not a power cut). SIGTERM shuts the log down cleanly.
 
-`python -m deploy.kafka_server --folder FOLDER --port PORT`
+`python -m deploy.kafka_server --folder FOLDER --port PORT --controller-port PORT`
 """
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 from deploy.jars import server_jars
@@ -54,10 +53,10 @@ def configuration(folder: Path, port: int, controller_port: int) -> dict[str, st
     }
 
 
-def run(folder: Path, port: int) -> None:
+def run(folder: Path, port: int, controller_port: int) -> None:
     """Format the folder if it is new, start the broker, serve until SIGTERM."""
     folder.mkdir(parents=True, exist_ok=True)
-    settings = configuration(folder, port, _free_port())
+    settings = configuration(folder, port, controller_port)
     file = folder / "server.properties"
     file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
 
@@ -83,13 +82,6 @@ def run(folder: Path, port: int) -> None:
     server.awaitShutdown()
 
 
-def _free_port() -> int:
-    """The controller's own port: nobody but this process connects to it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 if __name__ == "__main__":
-    options = arguments("Kafka broker of the local stack")
-    run(options.folder, options.port)
+    options = arguments("Kafka broker of the local stack", "--controller-port")
+    run(options.folder, options.port, options.controller_port)

@@ -25,7 +25,7 @@ class Plan:
 
     home: Path
     port: int
-    inner_port: int  # among the part's own processes: Flink's JobManager RPC
+    inner_port: int  # among the part's own: the JobManager's RPC, Kafka's controller
     generation: str  # differs with every start
 
     def identity(self, process: str) -> str:
@@ -63,7 +63,8 @@ def _module(name: str, plan: Plan, *options: str) -> list[str]:
 
 def _kafka(plan: Plan) -> dict[str, list[str]]:
     folder = plan.home / "kafka"
-    return {"kafka": _module("kafka_server", plan, "--folder", str(folder))}
+    inner = ("--controller-port", str(plan.inner_port))
+    return {"kafka": _module("kafka_server", plan, "--folder", str(folder), *inner)}
 
 
 def _mongodb(plan: Plan) -> dict[str, list[str]]:

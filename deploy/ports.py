@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -13,6 +15,11 @@ from deploy.parts import Part
 from deploy.processes import MARK, home_of
 
 DYING_S = 3.0
+
+# Below what systems give to the near end of a connection (Linux from 32768 on, others from 49152),
+# or a client could sit on a port between its choice and its server's start; off every default, too.
+_SERVERS = range(20_000, 27_000)
+_turn = itertools.count(random.randrange(len(_SERVERS)))
 
 
 class PortError(Exception):
@@ -76,10 +83,12 @@ def answers(port: int) -> bool:
 
 
 def free() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for a server that starts soon: free now, and not offered again by this process."""
+    for _ in _SERVERS:
+        port = _SERVERS[next(_turn) % len(_SERVERS)]
+        if is_free(port):
+            return port
+    raise PortError(f"No port from {_SERVERS.start} to {_SERVERS.stop - 1} is free.")
 
 
 def owner(port: int) -> str:

@@ -21,11 +21,12 @@ _LOGGING = (
 )
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """`--folder` and `--port`."""
+def arguments(description: str, *more_ports: str) -> argparse.Namespace:
+    """`--folder`, `--port`, and `more_ports` by their options."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
+    for option in ("--port", *more_ports):
+        parser.add_argument(option, type=int, required=True)
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     return options

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.ports import free
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -20,8 +22,7 @@ class KillableMongo:
     """The local stack's server: `kill()` is SIGKILL, `start()` opens its files again."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = free()
         self.uri = f"mongodb://127.0.0.1:{self.port}/?serverSelectionTimeoutMS=300"
         self._command = [sys.executable, "-m", "deploy.mongodb_server", "--folder", str(folder)]
         self._process: subprocess.Popen[bytes] | None = None

@@ -22,14 +22,14 @@ from pymongo.monitoring import (
 from connectors.journal import MongoJournal, OversizeEntry
 from connectors.mongodb import MongoError, async_client
 from deploy.offline_model import OfflineModel
+from deploy.ports import free
 
 
 class Server:
     """A MongoDB server in a process of its own, which keeps its data when it is killed."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 

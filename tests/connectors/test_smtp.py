@@ -4,7 +4,6 @@ import asyncio
 import email
 import email.policy
 import shutil
-import socket
 import socketserver
 import ssl
 import subprocess
@@ -32,6 +31,7 @@ from connectors.smtp import (
     Unavailable,
     compose,
 )
+from deploy.ports import free
 
 SENDER = "agents@tidemill.example"
 MAIL = {
@@ -55,15 +55,10 @@ class Inbox:
         return f"250 OK for {envelope.rcpt_tos[0]}"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def inbox(**options: Any) -> Iterator[tuple[Inbox, Controller]]:
     handler = Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port(), **options)
+    controller = Controller(handler, hostname="127.0.0.1", port=free(), **options)
     controller.start()
     try:
         yield handler, controller
