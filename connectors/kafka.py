@@ -122,16 +122,22 @@ def ensure_topics(
         for topic, partitions in topics.items()
         if topic not in there
     ]
-    if not missing:
-        return []
-    created = []
-    for topic, future in admin.create_topics(missing, request_timeout=ANSWER_S).items():
-        try:
-            future.result()
-            created.append(topic)
-        except KafkaException as error:
-            if error.args[0].code() != ClientError.TOPIC_ALREADY_EXISTS:
-                raise KafkaError(f"Topic {topic} cannot be created: {_words(error)}.") from error
+    created, deadline = [], time.monotonic() + ANSWER_S
+    while missing:
+        homeless = set()  # Kafka has no broker for them now: one that was stalled comes back
+        for topic, future in admin.create_topics(missing, request_timeout=ANSWER_S).items():
+            try:
+                future.result()
+                created.append(topic)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code == ClientError.INVALID_REPLICATION_FACTOR and time.monotonic() < deadline:
+                    homeless.add(topic)
+                elif code != ClientError.TOPIC_ALREADY_EXISTS:
+                    words = _words(error)
+                    raise KafkaError(f"Topic {topic} cannot be created: {words}.") from error
+        missing = [new for new in missing if new.topic in homeless]
+        time.sleep(0.2 if missing else 0)
     return created
 
 

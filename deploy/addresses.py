@@ -27,7 +27,8 @@ def stack_environment(record: StackRecord) -> dict[str, str]:
         port = record.port(part)
         if port and not user_variables(part, record):
             local.update(part.variables(port))
-    names = {*local, *(name for part in PARTS.values() for name in part.yours), "MONGODB_DATABASE"}
+    yours = {name for part in PARTS.values() for name in part.yours}
+    names = {*local, *yours, *record.switches, "MONGODB_DATABASE", "OPENAI_MODEL"}
     origin = " ".join(f"{name}={value}" for name, value in sorted(local.items()))
     return {
         "TIDEMILL_HOME": str(record.home),

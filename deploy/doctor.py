@@ -5,21 +5,22 @@ Each says what was found, and where that is not right, what to do about it.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
-import smtplib
+import socket
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import psutil
 from pydantic import ValidationError
 
 from connectors.settings import Settings, settings
+from connectors.smtp_dialogue import Connection, SmtpUrl
 from deploy import jars, ports, stack
 from deploy.java import JavaError, java_home, major_version
 from deploy.parts import PARTS, get_json, probe_kafka, probe_mongodb
@@ -101,16 +102,18 @@ def _port(name: str, state: str) -> Check:
         return Check(title, "not needed, the service is yours")
     if state == "running":
         return Check(title, "in use by the running stack")
-    wanted = os.environ.get(part.port_variable) or str(part.default_port)
-    if not wanted.isdecimal():
-        return Check(title, f"{part.port_variable}={wanted!r}", "expected a number, 0 for any port")
-    if wanted == "0" or ports.is_free(int(wanted)):
-        return Check(title, "any free one" if wanted == "0" else f"{wanted} is free")
+    try:
+        chosen = ports.wanted(part)
+    except ports.PortError as error:
+        return Check(title, str(error), f"set {part.port_variable} to another port")
+    port = part.default_port if chosen is None else chosen
+    if port == 0 or ports.is_free(port):
+        return Check(title, f"{port} is free" if port else "any free one")
     if state != "stopped":
-        return Check(title, f"{wanted}: {name} is {state}", "run `tidemill up`, it mends the stack")
+        return Check(title, f"{port}: {name} is {state}", "run `tidemill up`, it mends the stack")
     return Check(
         title,
-        f"{wanted} is taken by {ports.owner(int(wanted))}",
+        f"{port} is taken by {ports.owner(port)}",
         f"stop that, or set {part.port_variable} to another port",
     )
 
@@ -166,19 +169,13 @@ def _model(current: Settings) -> Check:
 def _mail(current: Settings) -> Check:
     if not current.smtp_url:
         return Check("Mail", "the local sink")
-    url = urlsplit(current.smtp_url.get_secret_value())
+    url = current.smtp_url.get_secret_value()
 
     def greet() -> None:
-        kind = smtplib.SMTP_SSL if url.scheme == "smtps" else smtplib.SMTP
-        with kind(url.hostname or "", url.port or 0, timeout=TIMEOUT_S) as client:
-            client.ehlo()
-            if url.scheme == "smtp" and client.has_extn("starttls"):
-                client.starttls()
-            if url.username:
-                client.login(unquote(url.username), unquote(url.password or ""))
-            client.noop()
+        deadline_s = time.monotonic() + TIMEOUT_S
+        Connection(SmtpUrl.parse(url), socket.gethostname(), deadline_s).quit()
 
-    return _reach("Mail", without_password(url.geturl()), "SMTP_URL", greet)
+    return _reach("Mail", without_password(url), "SMTP_URL", greet)
 
 
 def _flink(current: Settings) -> Check:

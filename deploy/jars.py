@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+TRIES = 3  # of a file that the network loses on its way
 LOCK = Path(__file__).with_name("jars.lock")
 
 # Set → its root coordinates. Flink's jars carry their dependencies within, but for zstd: without it
@@ -185,13 +187,16 @@ def _resolve(coordinate: str, folder: Path, advance: Callable[[int], None]) -> P
         yield advance
 
     context = _context(folder, PythonResolver(progress_callback=report))
-    try:
-        return Path(context.create_dependency(coordinate).artifact.resolve())
-    except (requests.RequestException, RuntimeError, OSError) as error:
-        raise JarError(
-            f"{coordinate} could not be fetched ({type(error).__name__}): check the network or "
-            "proxy, or name a mirror in TIDEMILL_MAVEN_REPOSITORY, then run `make setup` again."
-        ) from error
+    for again in reversed(range(TRIES)):
+        try:
+            return Path(context.create_dependency(coordinate).artifact.resolve())
+        except (requests.RequestException, RuntimeError, OSError) as error:
+            cause = error
+        time.sleep(1 if again else 0)
+    raise JarError(
+        f"{coordinate} could not be fetched ({type(cause).__name__}): check the network or "
+        "proxy, or name a mirror in TIDEMILL_MAVEN_REPOSITORY, then run `make setup` again."
+    ) from cause
 
 
 def _context(folder: Path, resolver: Any = None) -> Any:

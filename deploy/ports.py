@@ -34,11 +34,11 @@ def choose(parts: Iterable[Part], before: Mapping[str, int]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     taken: list[str] = []
     for part in parts:
-        wanted, had = _wanted(part), before.get(part.name, 0)
-        if wanted == 0:
+        asked, had = wanted(part), before.get(part.name, 0)
+        if asked == 0:
             chosen[part.name] = had if had and _is_left(had) else free()
             continue
-        port = chosen[part.name] = wanted or had or part.default_port
+        port = chosen[part.name] = asked or had or part.default_port
         if not (_is_left(port) if port == had else is_free(port)):
             taken.append(_sentence(part, port))
     if taken:
@@ -46,7 +46,8 @@ def choose(parts: Iterable[Part], before: Mapping[str, int]) -> dict[str, int]:
     return chosen
 
 
-def _wanted(part: Part) -> int | None:
+def wanted(part: Part) -> int | None:
+    """The port that the user has chosen, 0 for any free one. Raises PortError."""
     text = os.environ.get(part.port_variable, "")
     if not text:
         return None

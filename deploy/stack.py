@@ -64,8 +64,11 @@ def up(
         record = StackRecord.load(home)
         if fresh:
             _stop_parts(record, chosen, report)
-            for folder in (part.folder for part in chosen):
-                shutil.rmtree(home / folder, ignore_errors=True)
+            for (
+                part
+            ) in chosen:  # of a cluster of the user's own, `flink` holds where its jobs go on
+                if not user_variables(part, record):
+                    shutil.rmtree(home / part.folder, ignore_errors=True)
             if parts is None:
                 shutil.rmtree(home / "logs", ignore_errors=True)
         local = []

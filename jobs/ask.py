@@ -10,7 +10,8 @@ has no number.
 import asyncio
 import logging
 import uuid
-from typing import Annotated, Any
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -28,6 +29,8 @@ from udfs.core.citations import Citation, Claim, Passage, checked_claim, plain
 
 PASSAGES = 8
 AGENT = "answer_question"
+ANSWER_S = 180.0  # with the model's own tries
+T = TypeVar("T")
 Json = dict[str, Any]
 
 
@@ -42,19 +45,34 @@ def ask(
     console = terminal.console()
     if question:
         with console.status("searching …"):
-            claims, passages, unanswered = asyncio.run(_answer(bundle, question))
+            claims, passages, unanswered = asyncio.run(_in_time(_answer(bundle, question)))
         _print_answer(console, claims, passages, unanswered, open_)
         return
     if open_ is None:
         raise TidemillError("there is no question", f'tidemill ask {bundle} "…", or --open N')
     citations = cited(bundle, open_)
-    passage = asyncio.run(_passage(bundle, citations[0]["chunk_id"]))
+    passage = asyncio.run(_in_time(_passage(bundle, citations[0]["chunk_id"])))
     if passage is None:
         raise TidemillError(
             f"the passage behind [{open_}] is no longer in the store: its source has changed",
             "ask for the brief's next version with `tidemill research`",
         )
     print_passage(console, open_, passage, [citation["quote"] for citation in citations])
+
+
+async def _in_time(answer: Coroutine[Any, Any, T]) -> T:
+    """The answer. Raises TidemillError where the store is away, or this Python embeds nothing."""
+    from connectors.embedding import EmbeddingError
+
+    try:
+        return await asyncio.wait_for(answer, ANSWER_S)
+    except TimeoutError:
+        raise TidemillError(
+            f"there was no answer within {ANSWER_S:.0f} s",
+            "`tidemill status` and `tidemill doctor` show whether MongoDB and the model answer",
+        ) from None
+    except EmbeddingError as error:
+        raise TidemillError(str(error), "the question is embedded here") from None
 
 
 def cited(bundle: str, number: int) -> list[Json]:
@@ -103,7 +121,10 @@ async def _answer(bundle: str, question: str) -> tuple[list[Claim], dict[str, Pa
         await journal.aclose()
         await model.aclose()
     if outcome.failure:
-        raise TidemillError(f"no answer: {outcome.failure.reason}: {outcome.failure.message}")
+        raise TidemillError(
+            f"no answer: {outcome.failure.reason}: {outcome.failure.message}",
+            "ask again, or in other words",
+        )
     return checked(outcome.reply or {}, found)
 
 

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.kafka import KafkaError, KafkaRecord, bootstrap_servers, ensure_topics, read_all
 from jobs.team_topics import PARTITIONS, team_topics
@@ -41,6 +41,11 @@ class Seen:
     failures: list[str] = field(default_factory=list)
 
     @property
+    def known(self) -> "Known":
+        """What there is now."""
+        return Known(max([0, *self.versions, *self.briefs]), len(self.failures))
+
+    @property
     def latest(self) -> Json | None:
         """The brief of the highest version that has one."""
         return self.briefs[max(self.briefs)] if self.briefs else None
@@ -67,6 +72,13 @@ class Seen:
         if source.content_hash is None:
             return "unchanged"
         return "stored" if source.stored_hash == source.content_hash else "read"
+
+
+class Known(NamedTuple):
+    """What was known of a bundle at a moment: its newest version, how many failures."""
+
+    version: int
+    failures: int
 
 
 class Bundles:

@@ -20,14 +20,15 @@ from jobs.errors import TidemillError
 
 app = typer.Typer(
     name="tidemill",
-    help="Teams of AI agents as Flink jobs over Kafka topics. A job is a SQL file.",
+    help="Teams of AI agents as Flink jobs over Kafka topics. A job is a SQL file.\n\n"
+    "With `--debug`, any command that fails shows its traceback, too.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False, soft_wrap=True)
-Job = Annotated[str, typer.Argument(help="A script: TEAM/JOB, as in sdr/lead_scoring.")]
-Options = Annotated[list[str] | None, typer.Option("-D", help="A Flink option: key=value.")]
+Job = Annotated[str, typer.Argument(help="A script: TEAM/JOB, as sdr/lead_scoring.")]
+Options = Annotated[list[str] | None, typer.Option("-D", help="A Flink option: KEY=VALUE.")]
 
 
 def _pairs(options: list[str] | None) -> dict[str, str]:
@@ -58,7 +59,7 @@ def submit(
     from_savepoint: Annotated[str | None, typer.Option(help="Go on from this savepoint.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what the job knew.")] = False,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Read topics from their first record, too.")
+        bool, typer.Option("--from-beginning", help="As --fresh, at the topics' first record.")
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Stop the running one with a savepoint first.")
@@ -73,11 +74,17 @@ def submit(
     from jobs import submit as submission
     from jobs.sql_dir import expand
 
-    names = expand(jobs)
     if dry_run:
-        for name in names:
-            print(submission.command_line(name, wheel))
+        if replace or from_beginning:
+            raise TidemillError(
+                "--dry-run prints `flink run`, which neither replaces a job nor reads from the "
+                "beginning",
+                "leave --replace and --from-beginning out",
+            )
+        for name in expand(jobs):
+            print(submission.command_line(name, wheel, from_savepoint, _pairs(options)))
         return
+    names = expand(jobs) if replace else submission.without_running(jobs, report=_report)
     with console.status("planning …"):
         submission.submit(
             names,
@@ -96,11 +103,9 @@ def submit(
 @app.command()
 def stop(jobs: Annotated[list[str], typer.Argument(help="Scripts, TEAM/JOB, or TEAM.")]) -> None:
     """Stop running jobs with a savepoint; `submit` goes on from there."""
-    from jobs import submit as submission
-    from jobs.sql_dir import expand
+    from jobs.submit import stop_all
 
-    for name in expand(jobs):
-        submission.stop(name, report=_report)
+    stop_all(jobs, report=_report)
 
 
 @app.command()

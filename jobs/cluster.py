@@ -40,7 +40,8 @@ class Cluster:
             raise TidemillError(
                 f"{rest_url!r} is no address of a Flink cluster", "http://host:8081"
             )
-        self.host, self.port = parsed.hostname, parsed.port or 8081
+        self.host = parsed.hostname
+        self.port = parsed.port or (443 if parsed.scheme == "https" else 80)
         self._client = httpx.Client(base_url=self.rest_url, timeout=30)
 
     def get(self, path: str, **parameters: str) -> Any:
@@ -59,7 +60,10 @@ class Cluster:
                 words = str(response.json().get("errors", [""])[0])
             except ValueError:
                 words = response.text
-            raise TidemillError(f"Flink refused {method} {path}: {words.splitlines()[0][:300]}")
+            said = (words.strip().splitlines() or [f"HTTP {response.status_code}"])[0][:300]
+            raise TidemillError(
+                f"Flink refused {method} {path}: {said}", f"{self.rest_url} or its log may say more"
+            )
         return response.json() if response.content else {}
 
     def jobs(self) -> list[JobStatus]:
@@ -98,10 +102,26 @@ class Cluster:
                 )
                 raise TidemillError(f"{job.name} did not stop: {_last_cause(cause)}", "try again")
             time.sleep(0.1)
-        raise TidemillError(f"{job.name} did not stop within {timeout_s:.0f} s", "try again")
+        raise TidemillError(
+            f"{job.name} did not stop within {timeout_s:.0f} s",
+            f"it may still; see {self.rest_url}/#/job/running/{job.id}/checkpoints",
+        )
 
-    def cancel(self, job: JobStatus) -> None:
-        self._answer("PATCH", f"/jobs/{job.id}", params={"mode": "cancel"})
+    def works(self, job: JobStatus) -> bool:
+        """Whether all its tasks run: one that fails at its start again and again never does."""
+        found = self.get(f"/jobs/{job.id}")
+        states = {vertex["status"] for vertex in found["vertices"]}
+        return found["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
+
+    def cancel(self, job: JobStatus, timeout_s: float = 120) -> None:
+        """End a job without a savepoint; its last checkpoint stays. Returns when it has ended."""
+        deadline = time.monotonic() + timeout_s
+        if self.get(f"/jobs/{job.id}")["state"] not in ENDED:
+            self._answer("PATCH", f"/jobs/{job.id}", params={"mode": "cancel"})
+        while self.get(f"/jobs/{job.id}")["state"] not in ENDED:
+            if time.monotonic() > deadline:
+                raise TidemillError(f"{job.name} did not end within {timeout_s:.0f} s", "try again")
+            time.sleep(0.1)
 
     def restarts(self, job_id: str) -> int | None:
         """How often Flink has restarted the job; None where it does not say."""

@@ -52,9 +52,14 @@ class Deployments:
         return name if self._place == LOCAL else f"{name} @ {self._place}"
 
     def _retained(self, job_id: str) -> str | None:
-        folder = self._folder / "checkpoints" / job_id
-        whole = [p for p in folder.glob("chk-*") if (p / "_metadata").is_file()]
-        return max(whole, key=lambda p: int(p.name[4:])).as_uri() if whole else None
+        """The newest that is whole. A savepoint is there for which a stop did not wait: Flink has
+        thrown the checkpoints away by then."""
+        found = [
+            *(self._folder / "checkpoints" / job_id).glob("chk-*/_metadata"),
+            *(self._folder / "savepoints").glob(f"savepoint-{job_id[:6]}-*/_metadata"),
+        ]
+        newest = max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
+        return newest.parent.as_uri() if newest else None
 
     def _told(self, name: str, job_id: str) -> str | None:
         """What the cluster says. It forgets a job an hour or so after its end, and all of them when

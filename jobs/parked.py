@@ -86,7 +86,7 @@ def _settled(parked: ParkedDesk, entry: Document, command: str) -> bool:
     """Whether this command was given before for a mail that does not wait any more."""
     if command == "sent":
         return entry.get("reason") == SENT
-    return entry["_id"] in parked.desk.driven_mails.values()
+    return entry.get("reason") != SENT and entry["_id"] in parked.desk.driven_mails.values()
 
 
 def _tell(asked: Asked, done: Settled, already: int) -> None:

@@ -30,7 +30,7 @@ from connectors.kafka import NewRecord, produce_all
 from connectors.settings import settings
 from deploy import stack
 from jobs import terminal
-from jobs.bundles import TEAM, Bundles, Seen
+from jobs.bundles import TEAM, Bundles, Known, Seen
 from jobs.cluster import cluster
 from jobs.errors import TidemillError
 from jobs.sql_dir import expand
@@ -87,14 +87,13 @@ def research(
     submit_missing(console)
     watched = Bundles()
     watched.prepare()
-    before = watched.look().get(bundle_id, Seen())
-    known = max([0, *before.versions, *before.briefs])
+    before = watched.look().get(bundle_id, Seen()).known
     trace = send_request(watched.servers, bundle_id, wanted)
     console.print(f"bundle {bundle_id}: {len(sources)} sources to read", markup=False)
     begun = time.monotonic()
-    seen = watch(console, watched, bundle_id, trace, known, deadline)
+    seen = watch(console, watched, bundle_id, trace, before, deadline)
     console.print(f"{counted(seen)} · {time.monotonic() - begun:.0f} s", markup=False)
-    show(console, bundle_id, seen, known, out)
+    show(console, bundle_id, seen, before.version, out)
 
 
 def _init(console: Console, topic: str) -> None:
@@ -172,10 +171,10 @@ def send_request(servers: str, bundle_id: str, wanted: dict[str, Any]) -> str:
 
 
 def watch(
-    console: Console, watched: Bundles, bundle_id: str, trace: str, known: int, deadline_s: float
+    console: Console, watched: Bundles, bundle_id: str, trace: str, before: Known, deadline_s: float
 ) -> Seen:
-    """Show the sources until a new brief is there, or nothing new can come."""
-    begun = time.monotonic()
+    """Show the sources until there is a brief that was not there `before`, or none can come."""
+    begun, known = time.monotonic(), before.version
     settled_since: float | None = None
     said: set[str] = set()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
@@ -193,7 +192,7 @@ def watch(
             quiet_s = QUIET_MS / 1000 + 15.0  # a version is seen when its checkpoint is complete
             if known and settled_since and not fired and now - settled_since > quiet_s:
                 return seen
-            failed = next((f for f in seen.failures if "write_brief" in f), None)
+            failed = next((f for f in seen.failures[before.failures :] if "write_brief" in f), None)
             if fired and failed:
                 raise TidemillError(
                     f"the brief was not written: {failed}", f"tidemill dead-letters {TEAM}"
@@ -259,6 +258,11 @@ def show(console: Console, bundle_id: str, seen: Seen, known: int, out: Path | N
     newest = seen.latest
     if newest is None or newest["version"] <= known:
         console.print(f"Nothing has changed since version {known}.", style="bold")
+    if known > max([0, *seen.briefs]):
+        console.print(
+            f"Version {known} has no brief yet: it is being written, or `tidemill dead-letters "
+            f"{TEAM}` says why it cannot be, and drives it again."
+        )
     if newest is None:
         return
     brief = terminal.visible(newest["brief"])

@@ -5,6 +5,7 @@ goes on from there. Keyed state moves by slots, and the topics keep what comes i
 """
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from jobs.cluster import Cluster, cluster
 from jobs.errors import TidemillError
+from jobs.sql_dir import script_name
 
 PARALLELISM_MAX = 128  # key groups of every job (deploy/flink/job.yaml)
 
@@ -19,31 +21,35 @@ PARALLELISM_MAX = 128  # key groups of every job (deploy/flink/job.yaml)
 def scale(
     job: Annotated[str, typer.Argument(help="A running job: TEAM.JOB or TEAM/JOB.")],
     parallelism: Annotated[int, typer.Argument(help="How many parallel subtasks, from 1 on.")],
+    wheel: Annotated[
+        Path | None, typer.Option(help="The wheel for workers that lack it, as for `submit`.")
+    ] = None,
 ) -> None:
     """Give a running job more or fewer parallel workers; none of its events is lost or doubled."""
     target, local = cluster()
-    name = job.replace("/", ".")
+    script = script_name(job)
+    name = script.replace("/", ".")
     begun = time.monotonic()
-    how = _scale(target, name, parallelism, local)
+    how = _scale(target, script, parallelism, local, wheel)
     seconds = time.monotonic() - begun
     Console(highlight=False, soft_wrap=True).print(
         f"{name} runs with parallelism {parallelism}, {how} ({seconds:.1f} s)"
     )
 
 
-def _scale(target: Cluster, name: str, parallelism: int, local: bool) -> str:
+def _scale(target: Cluster, script: str, parallelism: int, local: bool, wheel: Path | None) -> str:
     """Do it; how it was done. Raises TidemillError, before anything is stopped, where it cannot."""
     from jobs.submit import submit
 
-    running = target.must_run(name)
+    running = target.must_run(script.replace("/", "."))
     if not 1 <= parallelism <= PARALLELISM_MAX:
         most = f"a number from 1 to {PARALLELISM_MAX}"
         raise TidemillError(f"{parallelism} is no parallelism", most)
     if target.scheduler() == "adaptive":
         if local:
-            target.wait_for_room([name], parallelism)
+            target.wait_for_room([running.name], parallelism)
         target.rescale(running, parallelism)
         return "in place"
-    script = name.replace(".", "/", 1)
-    submit([script], replace=True, overrides={"parallelism.default": str(parallelism)})
+    overrides = {"parallelism.default": str(parallelism)}
+    submit([script], replace=True, wheel=wheel, overrides=overrides)
     return "from a savepoint"

@@ -15,7 +15,9 @@ def sql_dir() -> Traversable:
     named = os.environ.get("TIDEMILL_SQL")
     if named:
         if not Path(named).is_dir():
-            raise TidemillError(f"TIDEMILL_SQL names {named}", "set it to a folder of teams")
+            raise TidemillError(
+                f"TIDEMILL_SQL names {named}, which is no folder", "set it to a folder of teams"
+            )
         return Path(named)
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -36,13 +38,18 @@ def variables() -> dict[str, str]:
 
 def load(name: str, folder: Traversable | None = None) -> Script:
     """The script `team/job` with the environment's variables."""
-    return load_script(folder or sql_dir(), name, variables())
+    return load_script(folder or sql_dir(), script_name(name), variables())
 
 
-def expand(names: Sequence[str]) -> list[str]:
-    """`team/job` as it is, `team` as all of its jobs."""
+def script_name(word: str) -> str:
+    """`team/job` of that, or of the job's name at the cluster: `team.job`."""
+    return word if "/" in word else word.replace(".", "/", 1)
+
+
+def expand(words: Sequence[str]) -> list[str]:
+    """`team/job` (or `team.job`) as the one script, `team` as all of its."""
     folder, expanded = sql_dir(), []
-    for name in names:
+    for name in map(script_name, words):
         team, slash, _ = name.partition("/")
         expanded += [name] if slash else [f"{team}/{job}" for job in _jobs_of(folder, team)]
     return expanded

@@ -1,6 +1,7 @@
 """Names of scripts in, running jobs out: on a MiniCluster, the local cluster or a remote one."""
 
 import asyncio
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from jobs.deployments import Deployments
 from jobs.errors import TidemillError
 from jobs.planner import environments, job_failure
 from jobs.script import Script
-from jobs.sql_dir import load, sql_dir
+from jobs.sql_dir import expand, load, script_name, sql_dir
 from jobs.team_topics import PARTITIONS, topic_config
 from jobs.topics import KafkaTopics
 
@@ -97,6 +98,9 @@ def submit(
     else (`fresh`, or none there) the offsets that its consumer group has committed; or it knows
     nothing and reads its topics `from_beginning`.
     """
+    if from_savepoint and (fresh or from_beginning):
+        forgets = "--fresh" if fresh else "--from-beginning"
+        raise TidemillError(f"{forgets} forgets what --from-savepoint brings back", "give one")
     target, local = cluster()
     deployments = Deployments(settings().home, target, local=local)
     scripts = [load(name) for name in names]
@@ -165,6 +169,30 @@ def _place(local: bool, wheel: Path | None) -> dict[str, str]:
     return place | ({"python.files": str(wheel)} if wheel else {})
 
 
+def without_running(words: Sequence[str], *, report: Report = quiet) -> list[str]:
+    """The scripts of these words but for those of a TEAM that run. Raises where none is left."""
+    target, _ = cluster()
+    running = {job.name for job in target.jobs() if not job.ended}
+    names = []
+    for word in words:
+        for name in expand([word]):
+            if "/" in script_name(word) or _job_name(name) not in running:
+                names.append(name)
+            else:
+                report(_job_name(name), "runs already, and is left as it is")
+    if not names:
+        told = " ".join(words)
+        raise TidemillError(
+            f"every job of {told} runs already",
+            f"`tidemill submit --replace {told}` stops them and goes on from there",
+        )
+    return names
+
+
+def _job_name(name: str) -> str:
+    return name.replace("/", ".")
+
+
 def _refuse_running(target: Cluster, script: Script) -> None:
     if running := target.running(script.job_name):
         raise TidemillError(
@@ -173,22 +201,56 @@ def _refuse_running(target: Cluster, script: Script) -> None:
         )
 
 
-def stop(name: str, *, report: Report = quiet) -> str:
-    """Stop a job with a savepoint; returns its path."""
+def stop_all(words: Sequence[str], *, report: Report = quiet) -> None:
+    """Stop jobs `team/job`, and of a `team` those that run. One that does not stop keeps none of
+    the others; raises TidemillError about all of those in the end."""
+    target, _ = cluster()
+    running = {job.name for job in target.jobs() if not job.ended}
+    failures = []
+    for word in words:
+        names, is_team = expand([word]), "/" not in script_name(word)
+        if is_team and not (names := [name for name in names if _job_name(name) in running]):
+            failures.append(f"no job of {word} runs")
+        for name in names:
+            try:
+                stop(name, report=report)
+            except TidemillError as error:
+                failures.append(str(error))
+    if failures:
+        raise TidemillError("; ".join(failures))
+
+
+def stop(name: str, *, report: Report = quiet) -> None:
+    """Stop a job with a savepoint. One that does not get to work can make none: it is cancelled,
+    and goes on from its last checkpoint."""
     target, local = cluster()
-    job_name = name.replace("/", ".")
+    job_name = _job_name(name)
     running = target.must_run(job_name)
     folder = (settings().home / "flink" / "savepoints").as_uri() if local else None
-    path = target.stop(running, folder)
+    try:
+        path = target.stop(running, folder)
+    except TidemillError as error:
+        if target.works(running):
+            raise
+        report(job_name, f"{error.message}; it did not run as a whole: cancelled")
+        target.cancel(running)
+        return
     Deployments(settings().home, target, local=local).stopped(job_name, path)
     report(job_name, f"stopped, savepoint {path}")
-    return path
 
 
-def command_line(name: str, wheel: Path | None) -> str:
+def command_line(
+    name: str,
+    wheel: Path | None,
+    from_savepoint: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> str:
     """The plain `flink run` that does what `submit` does."""
     target, _ = cluster()
     load(name)
+    options = [f"-D{key}={value}" for key, value in (overrides or {}).items()]
+    if from_savepoint:
+        options += ["-s", from_savepoint]
     wheel = wheel or Path("dist/tidemill-*.whl")
     return " ".join(
         [
@@ -197,6 +259,7 @@ def command_line(name: str, wheel: Path | None) -> str:
             f"-pyclientexec {sys.executable}",
             f"-pyexec {sys.executable}",
             f"-pyfs {wheel}",
+            *map(shlex.quote, options),
             f"-pym jobs.run {name}",
         ]
     )

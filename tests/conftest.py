@@ -24,8 +24,10 @@ STARTED_WITH: dict[str, str] = {}
 SWITCHES = ("TIDEMILL_ALLOW_LOCAL_WEB", "TIDEMILL_CLOCK_SPEED", "TIDEMILL_TRACE_CONTENT")
 
 
-# A busy machine is no defect: examples are given all the time that they take.
-hypothesis.settings.register_profile("tidemill", deadline=None)
+# A busy machine is no defect: examples are given all the time that they take. They are the same in
+# every run, so that a change is judged by itself; `--hypothesis-profile=explore` takes new ones.
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.register_profile("tidemill", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tidemill")
 
 

@@ -17,7 +17,7 @@ from udfs.core.board import Board, Refusal, Update
 from udfs.core.board_view import BoardView, Entry
 from udfs.core.fold import Emitted, KeyState
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, StateFunction
+from udfs.keyed_function import BadCall, Columns, StateFunction, check_call
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -84,7 +84,7 @@ class KeepBoard(StateFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "KeepBoard":
         """Check the call. Raises BadCall."""
-        _check(arguments, columns, "keep_board", PROPOSED, {"slots"})
+        check_call("keep_board", arguments, (), columns, PROPOSED)
         return cls()
 
     def output_columns(self) -> list[tuple[str, Type]]:
@@ -111,7 +111,7 @@ class ReadBoard(StateFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "ReadBoard":
         """Check the call. Raises BadCall."""
-        _check(arguments, columns, "read_board", SUBSCRIBED, {"slots", "most"})
+        check_call("read_board", arguments, ("most",), columns, SUBSCRIBED)
         most = arguments.get("most", MOST)
         if not isinstance(most, int) or not 0 <= most <= MOST_OF_ALL:
             raise BadCall("most", f"most is {most!r}", f"0 to {MOST_OF_ALL} entries")
@@ -220,22 +220,3 @@ def _said(row: dict[str, Any]) -> dict[str, Any]:
         "confidence": row["confidence"] if row["confidence"] is not None else math.nan,
         "said_at": row["said_at"],
     }
-
-
-def _check(
-    arguments: Mapping[str, Any],
-    columns: Columns,
-    function: str,
-    takes: Mapping[str, str],
-    options: set[str],
-) -> None:
-    unknown = sorted(set(arguments) - options)
-    if unknown:
-        expected = ", ".join(sorted(options))
-        raise BadCall(unknown[0], f"{function} has no option {unknown[0]}", expected)
-    given = dict(columns)
-    for name, declared in takes.items():
-        found = given.get(name)
-        if found is None or found.kind != parse_type(declared).kind:
-            what = f"the input of {function} has {name} {found or 'nowhere'}"
-            raise BadCall("input", what, f"{name} {declared}")

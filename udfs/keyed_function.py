@@ -9,7 +9,7 @@ on the client. No Flink here: the process that runs needs none.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from udfs.core.decode import MAX_VALUE_BYTES
@@ -42,11 +42,16 @@ def check_call(
     if unknown := sorted(set(arguments) - set(known)):
         what = f"{function} has no option {unknown[0]}"
         raise BadCall(unknown[0], what, ", ".join(known))
-    given = dict(columns)
-    for name, declared in (takes or {}).items():
-        found = given.get(name)
-        if found is None or replace(found, nullable=True) != parse_type(declared):
-            what = f"the input of {function} has {name} {found or 'nowhere'}"
+    check_input(function, columns, takes or {})
+
+
+def check_input(function: str, columns: Columns, takes: Mapping[str, str]) -> None:
+    """That the input has these columns, of these types; that a value is never null does no harm.
+    Raises BadCall."""
+    given = {name: str(found).replace(" NOT NULL", "") for name, found in columns}
+    for name, declared in takes.items():
+        if given.get(name) != str(parse_type(declared)):
+            what = f"the input of {function} has {name} {given.get(name, 'nowhere')}"
             raise BadCall("input", what, f"{name} {declared}")
 
 

@@ -17,7 +17,14 @@ from udfs.core.accounts import Account
 from udfs.core.fold import BadEvent, Emitted, KeyState
 from udfs.core.order_book import REMEMBERED
 from udfs.core.types import Type, parse_type
-from udfs.keyed_function import BadCall, Columns, JavaFunction, StateFunction
+from udfs.keyed_function import (
+    BadCall,
+    Columns,
+    JavaFunction,
+    StateFunction,
+    check_call,
+    check_input,
+)
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -48,6 +55,12 @@ REPORT = {
 LEVELS = "ARRAY<ROW<`price_ticks` BIGINT, `lots` BIGINT, `orders` INT>>"
 HEADERS = ("headers", parse_type("MAP<STRING, BYTES>"))
 EVENT = {"account": "STRING", "kind": "STRING", "event": "STRING"}
+NUMBERS = {
+    "cash", "lots", "sequence", "price_ticks", "remaining",
+    "limit_ticks", "interval_ms", "margin_percent",
+}  # fmt: skip
+WORDS = {"symbol", "kind", "command", "order_id", "side", "time_in_force", "reason", "detail"}
+_NAMED = {int: "whole number", str: "text"}
 
 
 def fields(declared: Mapping[str, str]) -> str:
@@ -57,26 +70,6 @@ def fields(declared: Mapping[str, str]) -> str:
 
 def columns_of(declared: Mapping[str, str]) -> list[tuple[str, Type]]:
     return [(name, parse_type(kind)) for name, kind in declared.items()]
-
-
-def check_input(function: str, given: Columns, expected: Mapping[str, str]) -> None:
-    """Raises BadCall where the input lacks a column, or it has another type."""
-    found = {name: str(declared) for name, declared in given}
-    for name, declared in expected.items():
-        if found.get(name, "").replace(" NOT NULL", "") != declared:
-            what = f"the input of {function} has {name} {found.get(name) or 'nowhere'}"
-            raise BadCall("input", what, f"{name} {declared}")
-
-
-def check_options(function: str, given: Mapping[str, Any], known: Mapping[str, int]) -> None:
-    """Raises BadCall for an option that is unknown, or no whole number of at least so much."""
-    for name, value in given.items():
-        if name not in known:
-            what = f"{function} has no option {name}"
-            raise BadCall(name, what, "one of " + ", ".join(known) if known else None)
-        if type(value) is not int or value < known[name]:
-            what = f"{name} of {function} is {value}"
-            raise BadCall(name, what, f"a whole number of at least {known[name]}")
 
 
 class MatchOrders(JavaFunction):
@@ -96,10 +89,15 @@ class MatchOrders(JavaFunction):
     ) -> "MatchOrders":
         """Check the call. Raises BadCall."""
         known = {"depth": 1, "snapshots": 0, "remembered": 1}
-        check_options("match_orders", arguments, known)
+        for name, value in arguments.items():
+            if name not in known:
+                raise BadCall(name, f"match_orders has no option {name}", ", ".join(known))
+            if type(value) is not int or value < known[name]:
+                expected = f"a whole number of at least {known[name]}"
+                raise BadCall(name, f"{name} of match_orders is {value}", expected)
         frames = "orders" in dict(columns)
-        expected = {"orders": f"ARRAY<ROW<{fields(COMMAND)}>>"} if frames else COMMAND
-        check_input("match_orders", columns, expected)
+        takes = {"orders": f"ARRAY<ROW<{fields(COMMAND)}>>"} if frames else COMMAND
+        check_input("match_orders", columns, takes)
         return cls(arguments, frames)
 
     def view_columns(self, columns: Columns) -> Columns:
@@ -128,8 +126,7 @@ class AcceptOrders(StateFunction):
         cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions"
     ) -> "AcceptOrders":
         """Check the call. Raises BadCall."""
-        check_options("accept_orders", arguments, {"slots": 1})
-        check_input("accept_orders", columns, EVENT)
+        check_call("accept_orders", arguments, (), columns, EVENT)
         return cls()
 
     def output_columns(self) -> Columns:
@@ -168,11 +165,16 @@ class AccountState:
 
 
 def event_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The `event` of a row. Raises BadEvent."""
+    """The `event` of a row, its numbers whole numbers, its words words. Raises BadEvent."""
     try:
         event = json.loads(row["event"] or "")
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict):
         raise BadEvent("invalid_event", "the event is no JSON object")
+    for name, value in event.items():
+        expected = int if name in NUMBERS else str if name in WORDS else None
+        if expected and value is not None and type(value) is not expected:
+            what = f"{name} is {json.dumps(value)[:80]}, expected a {_NAMED[expected]}"
+            raise BadEvent("invalid_event", what)
     return event

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from udfs.core.fold import Emitted, KeyState
 from udfs.core.traders import Trader, check_event
-from udfs.keyed_function import Columns, StateFunction
-from udfs.market import EVENT, check_input, check_options, columns_of, event_of
+from udfs.keyed_function import Columns, StateFunction, check_call
+from udfs.market import EVENT, columns_of, event_of
 
 if TYPE_CHECKING:
     from udfs.keyed_functions import Definitions
@@ -44,8 +44,7 @@ class Trade(StateFunction):
     @classmethod
     def plan(cls, arguments: Mapping[str, Any], columns: Columns, team: "Definitions") -> "Trade":
         """Check the call. Raises BadCall."""
-        check_options("trade", arguments, {"slots": 1})
-        check_input("trade", columns, EVENT)
+        check_call("trade", arguments, (), columns, EVENT)
         return cls()
 
     def output_columns(self) -> Columns:

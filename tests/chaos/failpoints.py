@@ -24,7 +24,7 @@ from deploy import stack
 from deploy.java import client_environment
 from deploy.mail_sink import MailSink
 from tests.chaos.oracle import mails
-from tests.chaos.senders import IN_FLIGHT, POINTS
+from tests.chaos.senders import AT_ONCE, IN_FLIGHT, POINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 EFFECTS = 12  # of each process
@@ -53,7 +53,8 @@ class Hit:
     @property
     def wrong(self) -> bool:
         slow = self.parked - self.by_kills  # a sink that answered too late
-        too_many = self.by_kills > self.kills * IN_FLIGHT or slow > self.effects // 10
+        stalled = min(self.kills, AT_ONCE) * IN_FLIGHT  # so many does one stall of the machine park
+        too_many = self.by_kills > self.kills * IN_FLIGHT or slow > stalled
         return bool(self.doubled or self.missing) or too_many
 
 

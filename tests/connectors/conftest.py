@@ -7,11 +7,11 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from deploy.ports import free
 
@@ -30,13 +30,9 @@ class KillableMongo:
     def start(self) -> None:
         command = [*self._command, "--port", str(self.port)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        for _ in range(600):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError("the MongoDB-wire server did not start within 30 s")
+        uri = f"mongodb://127.0.0.1:{self.port}/?serverSelectionTimeoutMS=30000"
+        with MongoClient(uri) as client:
+            client.admin.command("ping")
 
     def kill(self) -> None:
         if self._process is not None:

@@ -2,10 +2,6 @@
 
 import asyncio
 import logging
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,44 +18,12 @@ from pymongo.monitoring import (
 from connectors.journal import MongoJournal, OversizeEntry
 from connectors.mongodb import MongoError, async_client
 from deploy.offline_model import OfflineModel
-from deploy.ports import free
-
-
-class Server:
-    """A MongoDB server in a process of its own, which keeps its data when it is killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free()
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?serverSelectionTimeoutMS=500"
-
-    def start(self) -> None:
-        module = ["-m", "deploy.mongodb_server", "--folder", str(self._folder)]
-        self._process = subprocess.Popen(
-            [sys.executable, *module, "--port", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise TimeoutError("the MongoDB server did not start")
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+from tests.connectors.conftest import KillableMongo
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("mongodb"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillableMongo]:
+    started = KillableMongo(tmp_path_factory.mktemp("mongodb"))
     started.start()
     yield started
     started.kill()
@@ -72,7 +36,7 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 def using(
-    server: Server, database: str, work: Callable[..., Awaitable[Any]], journals: int = 1
+    server: KillableMongo, database: str, work: Callable[..., Awaitable[Any]], journals: int = 1
 ) -> Any:
     async def used() -> Any:
         opened = [MongoJournal(async_client(server.uri), database) for _ in range(journals)]
@@ -105,7 +69,7 @@ def entry(call_id: str, content: Any = "hello", **changes: Any) -> dict[str, Any
     }
 
 
-def test_what_is_put_stands(server: Server, database: str) -> None:
+def test_what_is_put_stands(server: KillableMongo, database: str) -> None:
     async def work(journal: MongoJournal) -> None:
         assert await journal.get("c-1") is None
         stands = await journal.put(entry("c-1"))
@@ -118,7 +82,7 @@ def test_what_is_put_stands(server: Server, database: str) -> None:
     using(server, database, work)
 
 
-def test_the_first_of_two_wins_for_both(server: Server, database: str) -> None:
+def test_the_first_of_two_wins_for_both(server: KillableMongo, database: str) -> None:
     async def work(*journals: MongoJournal) -> None:
         for number in range(20):
             puts = [j.put(entry(f"c-{number}", i)) for i, j in enumerate(journals * 3)]
@@ -146,7 +110,7 @@ class Commands(CommandListener):
         pass
 
 
-def test_what_gathers_goes_together(server: Server, database: str) -> None:
+def test_what_gathers_goes_together(server: KillableMongo, database: str) -> None:
     sent = Commands()
 
     async def work() -> None:
@@ -165,7 +129,7 @@ def test_what_gathers_goes_together(server: Server, database: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["\ud800 half a character", 2**70, "ä" * 100_000, None])
-def test_whatever_json_holds_comes_back(server: Server, database: str, content: Any) -> None:
+def test_whatever_json_holds_comes_back(server: KillableMongo, database: str, content: Any) -> None:
     async def work(journal: MongoJournal) -> None:
         deep: Any = content
         for _ in range(300):
@@ -178,7 +142,9 @@ def test_whatever_json_holds_comes_back(server: Server, database: str, content: 
     using(server, database, work)
 
 
-def test_an_answer_that_no_document_holds_is_oversize_alone(server: Server, database: str) -> None:
+def test_an_answer_that_no_document_holds_is_oversize_alone(
+    server: KillableMongo, database: str
+) -> None:
     async def work(journal: MongoJournal) -> None:
         large = journal.put(entry("c-1", "x" * 16_000_000))
         small = journal.put(entry("c-2"))
@@ -191,7 +157,7 @@ def test_an_answer_that_no_document_holds_is_oversize_alone(server: Server, data
 
 
 def test_calls_of_an_event_and_of_a_trace_are_listed_in_order(
-    server: Server, database: str
+    server: KillableMongo, database: str
 ) -> None:
     async def work(journal: MongoJournal) -> None:
         await journal.put(entry("c-3", step=2, started_at=1_700_000_000_900))
@@ -207,7 +173,7 @@ def test_calls_of_an_event_and_of_a_trace_are_listed_in_order(
     using(server, database, work)
 
 
-def test_a_cancelled_put_is_written_all_the_same(server: Server, database: str) -> None:
+def test_a_cancelled_put_is_written_all_the_same(server: KillableMongo, database: str) -> None:
     async def work(journal: MongoJournal) -> None:
         put = asyncio.create_task(journal.put(entry("c-1")))
         others = [asyncio.create_task(journal.put(entry(f"c-{n}"))) for n in range(2, 9)]
@@ -220,7 +186,7 @@ def test_a_cancelled_put_is_written_all_the_same(server: Server, database: str) 
     using(server, database, work)
 
 
-def test_closing_writes_what_was_handed_over(server: Server, database: str) -> None:
+def test_closing_writes_what_was_handed_over(server: KillableMongo, database: str) -> None:
     async def hand_over(journal: MongoJournal) -> None:
         task = asyncio.create_task(journal.put(entry("c-1")))
         await asyncio.sleep(0)
@@ -236,7 +202,7 @@ def test_closing_writes_what_was_handed_over(server: Server, database: str) -> N
 def test_it_waits_while_the_server_is_away_and_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = Server(tmp_path)
+    server = KillableMongo(tmp_path)
     server.start()
 
     async def work(journal: MongoJournal) -> None:
@@ -265,7 +231,7 @@ def test_it_waits_while_the_server_is_away_and_goes_on(
 
 
 def test_closing_while_the_server_is_away_ends(tmp_path: Path) -> None:
-    server = Server(tmp_path)  # never started
+    server = KillableMongo(tmp_path)  # never started
 
     async def work() -> None:
         journal = MongoJournal(async_client(server.uri), "outage")
@@ -279,7 +245,7 @@ def test_closing_while_the_server_is_away_ends(tmp_path: Path) -> None:
 
 
 def test_one_http_request_for_the_same_call_however_often_it_is_replayed(
-    server: Server, database: str
+    server: KillableMongo, database: str
 ) -> None:
     from connectors.model import OpenAIModel
     from tests.udfs.core.agent_world import agent, request

@@ -19,7 +19,7 @@ from connectors.web import Page, Wanted, WebFailed, WebRefused, fetch
 from connectors.web_address import Policy, checked_url
 from connectors.web_robots import Robots
 
-LOCAL = Policy(allow_local=True, total_s=3)
+LOCAL = Policy(allow_local=True, total_s=30)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
 Answer = Callable[[str, Callable[[bytes], None]], None]
 

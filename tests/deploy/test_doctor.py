@@ -44,6 +44,19 @@ def test_services_that_do_not_answer(home: Path, monkeypatch: pytest.MonkeyPatch
     assert "secret" not in str(found)
 
 
+def test_a_mail_servers_password_is_not_said_in_the_clear(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMTP_URL", "smtp://user:secret@mail.example.com")
+    mail = checks()["Mail"]
+    assert "no encryption" in mail.found and "secret" not in str(mail)
+
+
+def test_a_port_beyond_all_ports(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMILL_KAFKA_PORT", "70000")
+    assert "'70000' is no port" in checks()["Port of kafka"].found
+
+
 def test_a_setting_of_the_wrong_type(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("TIDEMILL_CLOCK_SPEED", "fast")

@@ -211,6 +211,28 @@ def test_the_users_own_service_is_used(home: Path, monkeypatch: pytest.MonkeyPat
     assert states["kafka"] == "stopped"
 
 
+def test_a_switch_that_is_set_now_wins_over_the_one_that_was_set_before(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEMILL_CLOCK_SPEED", "10080")
+    assert stack.up(["mail"])["TIDEMILL_CLOCK_SPEED"] == "10080"
+    monkeypatch.delenv("TIDEMILL_CLOCK_SPEED")
+    assert stack.environment()["TIDEMILL_CLOCK_SPEED"] == "10080"
+    monkeypatch.setenv("TIDEMILL_CLOCK_SPEED", "1")
+    assert stack.environment()["TIDEMILL_CLOCK_SPEED"] == "1"
+    assert stack.up(["mail"])["TIDEMILL_CLOCK_SPEED"] == "1"
+
+
+def test_a_fresh_start_keeps_where_jobs_of_the_users_own_cluster_go_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLINK_REST_URL", "http://flink.example.com:8081")
+    (home / "flink").mkdir(parents=True)
+    (home / "flink" / "deployments.json").write_text("{}")
+    stack.up(["mail", "flink"], fresh=True)
+    assert (home / "flink" / "deployments.json").exists()
+
+
 def test_addresses_exported_from_the_stack_are_not_the_users_own(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

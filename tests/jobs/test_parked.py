@@ -157,6 +157,18 @@ def test_a_mail_that_is_parked_again_is_settled_again(office: MailWorld) -> None
     assert office.fates() == {"mailed": 1} and office.mails() == [1]
 
 
+def test_a_mail_that_was_driven_again_and_found_after_all_is_not_driven_any_more(
+    office: MailWorld,
+) -> None:
+    id_ = office.parked_one()
+    office.desk("again", id_)
+    office.work("crash")
+    office.desk("sent", id_)
+    with pytest.raises(TidemillError, match="is not parked any more, it is sent"):
+        office.desk("again", id_)
+    assert len(office.campaigns) == 2
+
+
 def test_a_mail_that_another_event_took_over_and_lost_is_settled_as_any_other(
     office: MailWorld,
 ) -> None:

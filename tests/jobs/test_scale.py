@@ -1,18 +1,23 @@
-"""A running job rescaled in place while commands are at work; where it would go on elsewhere."""
+"""A running job rescaled in place while commands are at work; where it goes on, and is ended."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import psutil
 import pytest
 
 from connectors.settings import settings
+from deploy.parts import TASKMANAGERS
+from deploy.record import StackRecord
 from jobs.deployments import Deployments
 from jobs.errors import TidemillError
+from jobs.submit import stop
 from tests.bench.orchestra import COMMANDS, Orchestra, orchestra
 from tests.conftest import isolate
 
-WORKERS = "orchestra.play_slowly"
+WORKERS, CONDUCTOR = "orchestra.play_slowly", "orchestra.conduct"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,41 @@ def test_a_job_of_another_cluster_goes_on_at_what_that_cluster_tells(
     assert Deployments(tmp_path, running.cluster, local=True).resume_path(WORKERS) is None
 
 
+def test_a_savepoint_that_nobody_waited_for_is_where_the_job_goes_on(running: Orchestra) -> None:
+    here = Deployments(settings().home, running.cluster, local=True)
+    savepoints = (settings().home / "flink" / "savepoints").as_uri()
+    path = running.cluster.stop(running.cluster.must_run(WORKERS), savepoints)
+    told = here.resume_path(WORKERS)
+    assert told and _path(told) == _path(path)
+
+
+def test_a_job_that_gets_no_worker_is_ended_and_keeps_its_checkpoint(running: Orchestra) -> None:
+    job = running.cluster.must_run(CONDUCTOR)
+    for process in managers():
+        process.kill()
+        process.wait(30)
+    deadline = time.monotonic() + 60
+    while running.cluster.works(job):
+        assert time.monotonic() < deadline, "Flink has not noticed that the TaskManagers are gone"
+        time.sleep(0.2)
+    said: list[str] = []
+    stop(CONDUCTOR.replace(".", "/"), report=lambda _, event: said.append(event))
+    assert running.cluster.running(CONDUCTOR) is None
+    assert "cancelled" in said[0]
+    told = Deployments(settings().home, running.cluster, local=True).resume_path(CONDUCTOR)
+    assert told and _path(told).name.startswith("chk-")
+
+
+def managers() -> list[psutil.Process]:
+    record = StackRecord.load(settings().home)
+    found = [record.processes[name].process() for name in TASKMANAGERS]
+    return [process for process in found if process]
+
+
+def _path(url: str) -> Path:
+    return Path(unquote(urlparse(url).path))
+
+
 def _folder(checkpoint: str) -> Path:
     """Where a job's checkpoints lie; another one may have ended in between."""
-    return Path(unquote(urlparse(checkpoint).path)).parent
+    return _path(checkpoint).parent
