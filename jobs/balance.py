@@ -224,12 +224,12 @@ def jobs_table(jobs: Sequence[JobFigures]) -> Table:
 def balance_table(team: str, found: Balance) -> Table:
     """The sum, a fate a row."""
     counts = found.counts
-    table = Table(title=f"Leads of {team}", title_justify="left", show_footer=True)
-    table.add_column("", footer="leads in")
-    table.add_column("leads", footer=str(len(found.leads)), justify="right")
+    table = Table(title=f"Events of {team}", title_justify="left", show_footer=True)
+    table.add_column("", footer="events in")
+    table.add_column("events", footer=str(len(found.leads)), justify="right")
     table.add_column("", footer=_beside(found))
     notes = {
-        Fate.MAILED: f"{found.by_another} of them by another lead of the same person"
+        Fate.MAILED: f"{found.by_another} of them by another event of the same person"
         if found.by_another
         else "",
         Fate.IN_FLIGHT: f"{found.waiting} on topics, "
@@ -256,7 +256,7 @@ def _beside(found: Balance) -> str:
 def verdict(found: Balance, certain: bool) -> str:
     """One line, and the leads that are not where they should be."""
     if not found.wrong:
-        return "BALANCED: every lead is in exactly one place."
+        return "BALANCED: every event is in exactly one place."
     listed = [
         f"  {one_line(lead.key)} (trace {lead.trace_id}) is {lead.fate}: {lead.because}"
         for lead in found.wrong[:LISTED]

@@ -138,7 +138,7 @@ def test(
 
 @app.command()
 def status(
-    team: Annotated[str | None, typer.Argument(help="A team, to see where its leads are.")] = None,
+    team: Annotated[str | None, typer.Argument(help="A team, to see its events.")] = None,
 ) -> None:
     """Show what of the local stack runs; with a team, where its events are."""
     if team is None:

@@ -34,7 +34,7 @@ _FILTER: dict[str, Any] = {
     "reason": Annotated[str | None, typer.Option(help="Only those with this reason.")],
     "job": Annotated[str | None, typer.Option(help="Only those of this job.")],
     "stage": Annotated[
-        str | None, typer.Option(help="Only those of decode, agent, effect or script.")
+        str | None, typer.Option(help="Only those of this stage: decode, agent, effect …")
     ],
     "key": Annotated[str | None, typer.Option(help="Only those of this key, as in lead-004.")],
     "text": Annotated[str | None, typer.Option(help="Only those with this in their message.")],

@@ -4,8 +4,7 @@ A parked mail that is driven again is decided there, too: `effect_id` names it.
 
 Headers are CloudEvents: `ce_type` says what was decided, `ce_subject` whose event it was, `ce_id`
 is the same for the same decision. The value says the same again with who, when and why, and of an
-edit what stood there before. `<team>_redrives`, the topic of an older desk, reads as decisions to
-drive.
+edit what stood there before.
 """
 
 import base64

@@ -158,7 +158,7 @@ def run(console: Console, submission: Submission, agents: int, seconds: float) -
         console.print("Nothing was traded: see `tidemill dead-letters market`.", markup=False)
         raise typer.Exit(1)
     console.print(
-        "They trade on: `tidemill stop market` ends it, `tidemill submit market` goes on from "
+        "They trade on: `tidemill stop market` ends it, `tidemill demo market` goes on from "
         "there. A record on `traders` lets another agent join.",
         markup=False,
     )

@@ -104,7 +104,7 @@ class Desk:
         self.driven_from: dict[str, Decision] = {}  # by origin
         self.driven_mails: dict[str, str] = {}  # claim of a parked mail → its effect
         self._discarded: dict[LetterName, Decision] = {}
-        for record in read_all(self.servers, [self.team.redrives, self.team.decisions]):
+        for record in read_all(self.servers, [self.team.decisions]):
             said = decision(record)
             if said:
                 self.note(said)

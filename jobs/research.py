@@ -59,7 +59,7 @@ def research(
     guest: Annotated[str | None, typer.Option(help="Whom you are going to talk to.")] = None,
     company: Annotated[str | None, typer.Option(help="Whom they work for.")] = None,
     bundle: Annotated[str | None, typer.Option(help="The bundle's name; else the topic's.")] = None,
-    questions: Annotated[int | None, typer.Option(min=1, max=40, help="How many.")] = None,
+    questions: Annotated[int | None, typer.Option(min=1, max=40, help="How many to ask.")] = None,
     deadline: Annotated[
         int, typer.Option(min=1, help="Seconds, after which what is missing is left out.")
     ] = DEADLINE_S,

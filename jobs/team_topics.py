@@ -73,11 +73,6 @@ class TeamTopics:
         return f"{self.team}_dead_letter_decisions"
 
     @property
-    def redrives(self) -> str:
-        """Where the desk said it before it could do more than drive again; still read."""
-        return f"{self.team}_redrives"
-
-    @property
     def jobs(self) -> list[str]:
         return [script.job_name for script in self.scripts]
 

@@ -35,7 +35,7 @@ def trace(
     id: Annotated[str, typer.Argument(help="A lead's id, an event's ce_id, or a trace id.")],
     team: Annotated[str | None, typer.Option(help="Whose topics; all teams' if none.")] = None,
 ) -> None:
-    """Show the way of one lead, from its first event to its e-mails."""
+    """Show the way of one event through the team: what was done with it, and what came of it."""
     console = terminal.console()
     with console.status("reading topics …"):
         teams = [team_topics(name) for name in ([team] if team else team_names())]

@@ -1,5 +1,6 @@
--- Diagnosis agent. Subscribes to: metrics, faults, suspicions. Writes: board_updates. One row per
--- fault or suspicion: the cause, by all that stands on the board then; its later word replaces its
+-- Diagnosis agent: what broke?
+-- Reads: board (metrics, faults, suspicions). Writes: board_updates. One row per fault or suspicion
+-- that it can name a cause for, by all that stands on the board then; its later word replaces its
 -- earlier one.
 -- What comes from outside of the team it does not hear of: that is its filter, not the board's.
 
@@ -44,7 +45,7 @@ SELECT
   'incident' AS subject,
   'cause' AS predicate,
   CONCAT(cause, ': ', grounds) AS `value`,
-  CASE WHEN cause = 'unknown' THEN 0.2 ELSE 0.8 END AS confidence,
+  0.8 AS confidence,
   TRY_CAST(NULL AS TIMESTAMP_LTZ(3)) AS valid_until,
   TRY_CAST(NULL AS INT) AS expected_version,
   TRY_CAST(NULL AS STRING) AS supersedes,

@@ -1,6 +1,6 @@
 -- Signals of an incident onto the board. No agent: SQL alone may write there, too.
 -- Reads: incident_signals. Writes: board_updates. One row per signal that is worth a place: every log
--- line and change, and a metric that is half as high or as low again as usual.
+-- line and change, and a metric that is more than half above or below what is usual.
 
 CREATE TEMPORARY VIEW signals AS                               -- perceive
 SELECT

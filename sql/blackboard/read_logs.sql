@@ -1,5 +1,5 @@
--- Log Reader agent. Subscribes to: log lines. Writes: board_updates. One row per line that tells of a
--- fault.
+-- Log Reader agent: which log lines tell of a fault?
+-- Reads: board (log lines). Writes: board_updates. One row per line that tells of a fault.
 
 CREATE TEMPORARY VIEW log_lines AS                             -- perceive
 SELECT

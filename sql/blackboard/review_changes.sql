@@ -1,5 +1,5 @@
--- Change Reviewer agent. Subscribes to: changes. Writes: board_updates. One row per change that could
--- have broken something. In the demo it joins last, and reads the board from its first entry.
+-- Change Reviewer agent: which changes could have broken something?
+-- Reads: board (changes). Writes: board_updates. One row per change that could have. In the demo it joins last, and reads the board from its first entry.
 
 CREATE TEMPORARY VIEW changes AS                               -- perceive
 SELECT

@@ -1,6 +1,7 @@
 -- The books: price-time priority, one book a symbol.
 -- Reads: orders_accepted. Writes: executions, book_snapshots.
--- One execution per thing that happens; a snapshot of a book per 100 commands.
+-- One execution per thing that happens; a snapshot of a book per 100 commands, of a deep one per
+-- more.
 
 CREATE TEMPORARY VIEW commands AS                              -- perceive
 SELECT symbol, command, order_id, account, side, price_ticks, lots, time_in_force, headers

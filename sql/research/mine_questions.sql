@@ -41,7 +41,7 @@ SELECT
   bundle_id,
   url,
   content_hash,
-  COALESCE(reply.questions, ARRAY['']) AS questions,
+  COALESCE(reply.questions, ARRAY['']) AS questions,           -- SQL has no empty array; '' is dropped
   mined_headers AS headers
 FROM read_documents;
 

@@ -111,7 +111,7 @@ def test_the_command_prints_the_sum(world: World) -> None:
     report(world, lead.place)
     result = world.command(world.team.team)
     assert result.exit_code == 0
-    assert "BALANCED: every lead" in result.output and "UNBALANCED" not in result.output
+    assert "BALANCED: every event" in result.output and "UNBALANCED" not in result.output
     assert world.team.jobs[0] in result.output
 
 

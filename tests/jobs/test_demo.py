@@ -106,7 +106,7 @@ def test_the_summary_shows_one_whole_mail_and_where_everything_is(
     found = watch.look()
     print_summary(progress.console, progress, found, ended=False)
     shown = out.getvalue()
-    for part in ("First line", "Second line", "mail (1 files)", "tidemill trace", "leads in"):
+    for part in ("First line", "Second line", "mail (1 files)", "tidemill trace", "events in"):
         assert part in shown
     assert "have no second effect" in shown and "Not all leads" in shown
     assert "\x1b" not in shown and "\r" not in shown

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from connectors.kafka import NewRecord, end_offsets, ensure_topics
+from connectors.kafka import NewRecord, end_offsets
 from connectors.kafka_transaction import Transactions
 from jobs import redrive as decide
 from jobs.dead_letters import app
 from jobs.desk import Desk, Filter
 from jobs.errors import TidemillError
 from tests.jobs.desk_world import World, new_world
-from udfs.core import events
 
 GOOD = b'{"lead_data": {"name": "Ada", "email": "ada@example.org"}}'
 
@@ -102,19 +101,6 @@ def test_the_id_of_a_decision_is_that_of_what_was_decided(world: World) -> None:
         for made in (first, decide.replace(first, by="x", at="y"), second)
     ]
     assert ids[0] == ids[1] != ids[2]
-
-
-def test_what_an_older_desk_has_driven_is_known(world: World) -> None:
-    record = world.lead(b"lead-1", b"{broken")
-    world.decode()
-    id_ = events.event_id(world.leads, record.key, record.value)
-    said = {"topic": world.leads, "event_id": id_, "attempt": 2, "origin": record.place}
-    ensure_topics(world.servers, {world.team.redrives: 1})
-    junk = (b"", b"{}", b"[]", b'{"topic": "t", "event_id": {}, "attempt": "x"}')
-    for value in (*junk, json.dumps(said).encode()):
-        world.put(NewRecord(world.team.redrives, b"k", value))
-    assert "1 decided so already" in world.command(world.team.team, "redrive", "--all").output
-    assert again(world) == []
 
 
 def test_what_dies_again_can_be_driven_again(world: World) -> None:

@@ -1,6 +1,6 @@
 """What a bad input is: bytes, what misbehaves meanwhile, and what must come of it. Data only.
 
-Numbers and letters are those of the list of bad inputs: D dead letter with a reason, R refused,
+Numbers group what is alike. The letters: D dead letter with a reason, R refused,
 I no-op, T cut at a limit, P parked for a human, K goes on unharmed. What a case comes to is told in
 *words*, one for each thing that the job made of it:
 

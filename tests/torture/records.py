@@ -289,7 +289,7 @@ def _of_another_topic() -> list[Case]:
         key = fresh("r18")
         record = Input(on, key.encode(), encoded(document(of, key)))
         ends = (done(on),) if letter == "K" else ("dead letter: missing_field",)
-        note = "the list says D: its shape has all that this topic asks for" * (letter == "K")
+        note = "its shape has all that this topic asks for" * (letter == "K")
         found.append(Case(18, f"of {of}", on, letter, (record,), ends, note=note))
     return found
 

@@ -102,7 +102,7 @@ class AgentDefinition:
         """
         content = asdict(self)
         del content["limits"]
-        if self.long_term is None:  # as before there was one: no call is paid again
+        if self.long_term is None:  # what is not used is no part of it
             del content["long_term"]
         return digest(content)[:16]
 

@@ -31,7 +31,7 @@ WORKERS, WORK_MS = 4, 20.0
 SETTLED_S = 8.0
 LIMIT_S = 240.0
 TITLE = "N agents that share what they know"
-NOTES = """Direct calls are the quicker form wherever nothing is lost: no log, no checkpoint, and a
+NOTES = """Direct calls are the quicker form in every row: no log, no checkpoint, and a
 broken connection is noticed at once. What grows is their number: a connection for each pair that
 talks, a message for each that must know. On the log an agent writes once, whoever reads, and the
 keeper once more. (Each *job* that reads still gets every record, in batches, from the broker;
@@ -39,10 +39,9 @@ agents that are keys of one job get it once between them. Agents that are proces
 would hold a connection each.)
 
 A killed worker costs the direct form its commands in flight and that worker's share of the rate; on
-the log it comes back by itself, after the seconds that a new Python needs to import Beam and
-PyFlink. The orchestrator's death costs the direct form all that was done, and its outside effects
-twice; on the log the join goes on where it was. A worker joins as a process there, by a rescale
-here."""
+the log it comes back by itself, here before the others had done its share. The orchestrator's death
+costs the direct form all that was done, and its outside effects twice; on the log the join goes on
+where it was. A worker joins as a process there, by a rescale here."""
 ROWS = ("undisturbed", "a worker dies", "all dies", "a worker joins")
 
 

@@ -1,6 +1,6 @@
 """Every way in which a model lets one down, through the real client, to its reason code.
 
-The numbers are those of the list of bad input for models.
+The numbers are those of the torture run's cases.
 """
 
 import asyncio
