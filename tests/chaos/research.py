@@ -115,6 +115,13 @@ class Run:
         bundle.edit(pages, self.rng)
         self.ask(bundle)
 
+    def warm_up(self) -> None:
+        """Let each worker do its first work: one that is killed while it sets that up is missed
+        only after three minutes, which are Beam's."""
+        first = self.bundle(PAGES_LEAST)
+        self.ask(first)
+        self.await_first(first)
+
     def await_first(self, bundle: Bundle) -> None:
         """Return when the version 1 of a bundle is there."""
         deadline = time.monotonic() + FIRST_S
@@ -171,6 +178,7 @@ def run(
     with site() as served, world(LATENCY_MS, ENVIRONMENT) as place:
         place.submit(*NAMES, options=OPTIONS)
         going = Run(place, served, rng)
+        going.warm_up()
         steps = list(_steps(going, documents))
         share = len(steps) / kill_count
         for number, (victim, _) in enumerate(plan(kill_count, victims, rng)):
