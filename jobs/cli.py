@@ -96,8 +96,6 @@ def submit(
             overrides=_pairs(options),
             report=_report,
         )
-    for name in names:
-        _report(name, "running")
 
 
 @app.command()

@@ -93,8 +93,6 @@ def main() -> int:
             _tell(job=_job(name), event="runs already")
         if names:
             submit(names, report=lambda job, event: _tell(job=job, event=event))
-        for name in names:
-            _tell(job=_job(name), event="running")
     except TidemillError as error:
         _tell(error=str(error))
         return 1

@@ -132,8 +132,9 @@ def submit(
         deployments.submitted(script.job_name, job_id, resume)
         submitted[script.name] = job_id
         report(script.job_name, f"submitted{', goes on from ' + resume if resume else ''}")
-    for job_id in submitted.values():
-        target.wait_until_running(job_id)
+    for script in scripts:
+        target.wait_until_running(submitted[script.name])
+        report(script.job_name, "running")
     return submitted
 
 
