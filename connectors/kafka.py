@@ -137,7 +137,8 @@ def ensure_topics(
                     words = _words(error)
                     raise KafkaError(f"Topic {topic} cannot be created: {words}.") from error
         missing = [new for new in missing if new.topic in homeless]
-        time.sleep(0.2 if missing else 0)
+        if missing:
+            time.sleep(0.2)
     return created
 
 

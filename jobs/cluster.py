@@ -74,6 +74,10 @@ class Cluster:
         ]
         return sorted(found, key=lambda job: -job.start_time_ms)
 
+    def running_names(self) -> set[str]:
+        """The names of the jobs that have not ended."""
+        return {job.name for job in self.jobs() if not job.ended}
+
     def running(self, name: str) -> JobStatus | None:
         """The job of that name that has not ended, if there is one."""
         return next((job for job in self.jobs() if job.name == name and not job.ended), None)
@@ -109,9 +113,7 @@ class Cluster:
 
     def works(self, job: JobStatus) -> bool:
         """Whether all its tasks run: one that fails at its start again and again never does."""
-        found = self.get(f"/jobs/{job.id}")
-        states = {vertex["status"] for vertex in found["vertices"]}
-        return found["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
+        return _works(self.get(f"/jobs/{job.id}"))
 
     def cancel(self, job: JobStatus, timeout_s: float = 120) -> None:
         """End a job without a savepoint; its last checkpoint stays. Returns when it has ended."""
@@ -151,8 +153,7 @@ class Cluster:
         deadline = time.monotonic() + timeout_s
         while True:
             job = self.get(f"/jobs/{job_id}")
-            states = {vertex["status"] for vertex in job["vertices"]}
-            if job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}:
+            if _works(job):
                 return
             failure = self.failure(job_id)
             if job["state"] in ENDED or failure or time.monotonic() > deadline:
@@ -228,6 +229,11 @@ class Cluster:
         path = f"/jobs/{job_id}/vertices/{vertex_id}/subtasks/metrics"
         found = self.get(path, **({"get": ",".join(names), "agg": "sum"} if names else {}))
         return {metric["id"]: float(metric.get("sum", 0)) for metric in found}
+
+
+def _works(job: dict[str, Any]) -> bool:
+    states = {vertex["status"] for vertex in job["vertices"]}
+    return job["state"] == "RUNNING" and states <= {"RUNNING", "FINISHED"}
 
 
 def _last_cause(stack_trace: str) -> str:

@@ -33,7 +33,7 @@ from jobs import terminal
 from jobs.bundles import TEAM, Bundles, Known, Seen
 from jobs.cluster import cluster
 from jobs.errors import TidemillError
-from jobs.sql_dir import expand
+from jobs.sql_dir import expand, job_name
 from jobs.submission import Submission
 from udfs.core import events
 from udfs.core.bundle import DEADLINE_S, QUIET_MS
@@ -135,8 +135,8 @@ def submit_missing(console: Console) -> None:
     target, is_local = cluster()
     if is_local:
         _can_embed()
-    running = {job.name for job in target.jobs() if not job.ended}
-    names = [name for name in expand([TEAM]) if name.replace("/", ".") not in running]
+    running = target.running_names()
+    names = [name for name in expand([TEAM]) if job_name(name) not in running]
     if not names:
         return
     submission = Submission(names, settings().home / "logs" / "research-submission.log")

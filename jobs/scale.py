@@ -13,7 +13,7 @@ from rich.console import Console
 
 from jobs.cluster import Cluster, cluster
 from jobs.errors import TidemillError
-from jobs.sql_dir import script_name
+from jobs.sql_dir import job_name, script_name
 
 PARALLELISM_MAX = 128  # key groups of every job (deploy/flink/job.yaml)
 
@@ -28,7 +28,7 @@ def scale(
     """Give a running job more or fewer parallel workers; none of its events is lost or doubled."""
     target, local = cluster()
     script = script_name(job)
-    name = script.replace("/", ".")
+    name = job_name(script)
     begun = time.monotonic()
     how = _scale(target, script, parallelism, local, wheel)
     seconds = time.monotonic() - begun
@@ -41,7 +41,7 @@ def _scale(target: Cluster, script: str, parallelism: int, local: bool, wheel: P
     """Do it; how it was done. Raises TidemillError, before anything is stopped, where it cannot."""
     from jobs.submit import submit
 
-    running = target.must_run(script.replace("/", "."))
+    running = target.must_run(job_name(script))
     if not 1 <= parallelism <= PARALLELISM_MAX:
         most = f"a number from 1 to {PARALLELISM_MAX}"
         raise TidemillError(f"{parallelism} is no parallelism", most)

@@ -46,6 +46,11 @@ def script_name(word: str) -> str:
     return word if "/" in word else word.replace(".", "/", 1)
 
 
+def job_name(name: str) -> str:
+    """The name at the cluster of the script `team/job`."""
+    return name.replace("/", ".")
+
+
 def expand(words: Sequence[str]) -> list[str]:
     """`team/job` (or `team.job`) as the one script, `team` as all of its."""
     folder, expanded = sql_dir(), []

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.errors import TidemillError
+from jobs.sql_dir import job_name
 
 
 class Submission:
     """Jobs `team/job` on their way to the cluster. `told` has what happened, by job name."""
 
     def __init__(self, names: Sequence[str], log: Path) -> None:
-        self.told = {_job(name): "to be submitted" for name in names}
+        self.told = {job_name(name): "to be submitted" for name in names}
         self._names, self._log, self._error = names, log, ""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as errors:
@@ -70,10 +71,6 @@ class Submission:
         self._process.terminate()
 
 
-def _job(name: str) -> str:
-    return name.replace("/", ".")
-
-
 def main() -> int:
     """The process: exit code 0 when all jobs run."""
     start_java()
@@ -87,10 +84,10 @@ def main() -> int:
 
     try:
         target, _ = cluster()
-        running = {job.name for job in target.jobs() if not job.ended}
-        names = [name for name in said["names"] if _job(name) not in running]
+        running = target.running_names()
+        names = [name for name in said["names"] if job_name(name) not in running]
         for name in set(said["names"]) - set(names):
-            _tell(job=_job(name), event="runs already")
+            _tell(job=job_name(name), event="runs already")
         if names:
             submit(names, report=lambda job, event: _tell(job=job, event=event))
     except TidemillError as error:

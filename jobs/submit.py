@@ -18,7 +18,7 @@ from jobs.deployments import Deployments
 from jobs.errors import TidemillError
 from jobs.planner import environments, job_failure
 from jobs.script import Script
-from jobs.sql_dir import expand, load, script_name, sql_dir
+from jobs.sql_dir import expand, job_name, load, script_name, sql_dir
 from jobs.team_topics import PARTITIONS, topic_config
 from jobs.topics import KafkaTopics
 
@@ -173,14 +173,14 @@ def _place(local: bool, wheel: Path | None) -> dict[str, str]:
 def without_running(words: Sequence[str], *, report: Report = quiet) -> list[str]:
     """The scripts of these words but for those of a TEAM that run. Raises where none is left."""
     target, _ = cluster()
-    running = {job.name for job in target.jobs() if not job.ended}
+    running = target.running_names()
     names = []
     for word in words:
         for name in expand([word]):
-            if "/" in script_name(word) or _job_name(name) not in running:
+            if "/" in script_name(word) or job_name(name) not in running:
                 names.append(name)
             else:
-                report(_job_name(name), "runs already, and is left as it is")
+                report(job_name(name), "runs already, and is left as it is")
     if not names:
         told = " ".join(words)
         raise TidemillError(
@@ -188,10 +188,6 @@ def without_running(words: Sequence[str], *, report: Report = quiet) -> list[str
             f"`tidemill submit --replace {told}` stops them and goes on from there",
         )
     return names
-
-
-def _job_name(name: str) -> str:
-    return name.replace("/", ".")
 
 
 def _refuse_running(target: Cluster, script: Script) -> None:
@@ -206,11 +202,11 @@ def stop_all(words: Sequence[str], *, report: Report = quiet) -> None:
     """Stop jobs `team/job`, and of a `team` those that run. One that does not stop keeps none of
     the others; raises TidemillError about all of those in the end."""
     target, _ = cluster()
-    running = {job.name for job in target.jobs() if not job.ended}
+    running = target.running_names()
     failures = []
     for word in words:
         names, is_team = expand([word]), "/" not in script_name(word)
-        if is_team and not (names := [name for name in names if _job_name(name) in running]):
+        if is_team and not (names := [name for name in names if job_name(name) in running]):
             failures.append(f"no job of {word} runs")
         for name in names:
             try:
@@ -225,19 +221,18 @@ def stop(name: str, *, report: Report = quiet) -> None:
     """Stop a job with a savepoint. One that does not get to work can make none: it is cancelled,
     and goes on from its last checkpoint."""
     target, local = cluster()
-    job_name = _job_name(name)
-    running = target.must_run(job_name)
+    running = target.must_run(job_name(name))
     folder = (settings().home / "flink" / "savepoints").as_uri() if local else None
     try:
         path = target.stop(running, folder)
     except TidemillError as error:
         if target.works(running):
             raise
-        report(job_name, f"{error.message}; it did not run as a whole: cancelled")
+        report(running.name, f"{error.message}; it did not run as a whole: cancelled")
         target.cancel(running)
         return
-    Deployments(settings().home, target, local=local).stopped(job_name, path)
-    report(job_name, f"stopped, savepoint {path}")
+    Deployments(settings().home, target, local=local).stopped(running.name, path)
+    report(running.name, f"stopped, savepoint {path}")
 
 
 def command_line(

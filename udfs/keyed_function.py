@@ -36,12 +36,16 @@ def check_call(
     columns: Columns = (),
     takes: Mapping[str, str] | None = None,
 ) -> None:
-    """That a call has no options but these and `slots`, and that its input has the columns that
-    the function takes, by name and type. Raises BadCall."""
+    """That a call has no options but these and `slots`, a whole number from 1 on, and that its
+    input has the columns that the function takes, by name and type. Raises BadCall."""
     known = [*options, "slots"]
     if unknown := sorted(set(arguments) - set(known)):
         what = f"{function} has no option {unknown[0]}"
         raise BadCall(unknown[0], what, ", ".join(known))
+    slots = arguments.get("slots", 1)
+    if type(slots) is not int or slots < 1:
+        what = f"slots of {function} is {slots}"
+        raise BadCall("slots", what, "a whole number of at least 1")
     check_input(function, columns, takes or {})
 
 

@@ -55,11 +55,12 @@ REPORT = {
 LEVELS = "ARRAY<ROW<`price_ticks` BIGINT, `lots` BIGINT, `orders` INT>>"
 HEADERS = ("headers", parse_type("MAP<STRING, BYTES>"))
 EVENT = {"account": "STRING", "kind": "STRING", "event": "STRING"}
-NUMBERS = {
+_NUMBERS = (
     "cash", "lots", "sequence", "price_ticks", "remaining",
     "limit_ticks", "interval_ms", "margin_percent",
-}  # fmt: skip
-WORDS = {"symbol", "kind", "command", "order_id", "side", "time_in_force", "reason", "detail"}
+)  # fmt: skip
+_WORDS = ("symbol", "kind", "command", "order_id", "side", "time_in_force", "reason", "detail")
+EVENT_TYPES = {**dict.fromkeys(_NUMBERS, int), **dict.fromkeys(_WORDS, str)}
 _NAMED = {int: "whole number", str: "text"}
 
 
@@ -173,7 +174,7 @@ def event_of(row: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise BadEvent("invalid_event", "the event is no JSON object")
     for name, value in event.items():
-        expected = int if name in NUMBERS else str if name in WORDS else None
+        expected = EVENT_TYPES.get(name)
         if expected and value is not None and type(value) is not expected:
             what = f"{name} is {json.dumps(value)[:80]}, expected a {_NAMED[expected]}"
             raise BadEvent("invalid_event", what)

@@ -89,7 +89,7 @@ def mend(world: World, victim: str, jobs: list[str], options: list[str]) -> None
     """Bring back what does not come back by itself."""
     world.mend()
     if victim == "JobManager":
-        running = {job.name for job in world.cluster.jobs() if not job.ended}
+        running = world.cluster.running_names()
         missing = [job for job in jobs if job.replace("/", ".") not in running]
         if missing:
             world.submit(*missing, options=options)

@@ -43,6 +43,8 @@ def test_a_function_takes_and_gives_what_its_section_says(name: str) -> None:
         less = [column for column in given if column != left_out]
         with pytest.raises(BadCall):
             KEYED_FUNCTIONS[name](arguments, less, team)  # type: ignore[arg-type]
+    with pytest.raises(BadCall, match="slots"):
+        KEYED_FUNCTIONS[name](arguments | {"slots": 0}, given, team)  # type: ignore[arg-type]
     view = [(column, str(found.kind)) for column, found in function.view_columns(given)]
     own = view[len(given) :] if kind == "per row" else view
     told = [
